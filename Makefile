@@ -1,0 +1,33 @@
+# Everything runs in a virtual environment of its own, made on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types unit evidence clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $(READY)
+
+demo: $(READY)  ## the main job, end to end, on a cohort made on the spot
+	$(BIN)/twintrack demo --out demo-output
+
+test: lint types unit  ## everything that must hold
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/python -m pytest --cov --cov-fail-under=95
+
+evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWINTRACK_DATA
+	$(BIN)/python experiments/lidc2d.py
+
+clean:
+	rm -rf $(VENV) demo-output

@@ -1,0 +1,61 @@
+"""TwinTrack calibrates segmentation ensembles to the mean human response (MHR).
+
+A network's probability says little about what experts would draw. TwinTrack fits, on a few scans with several
+raters, a map from probability to the fraction of experts who label the voxel. After Kirscher et al. (2026),
+arXiv 2604.15950.
+
+Names are imported when they are first used, so that `import twintrack` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twintrack.calibration import Calibration, ResponseTable, fit, load_calibration, tabulate
+    from twintrack.cohort import Case, Cohort
+    from twintrack.evaluation import Evaluation, evaluate
+    from twintrack.images import Grid, Volume, read_volume, write_volume
+
+_HOMES = {
+    "Calibration": "calibration",
+    "Case": "cohort",
+    "Cohort": "cohort",
+    "Evaluation": "evaluation",
+    "Grid": "images",
+    "ResponseTable": "calibration",
+    "Volume": "images",
+    "evaluate": "evaluation",
+    "fit": "calibration",
+    "load_calibration": "calibration",
+    "read_volume": "images",
+    "tabulate": "calibration",
+    "write_volume": "images",
+}
+
+__all__ = [
+    "Calibration",
+    "Case",
+    "Cohort",
+    "Evaluation",
+    "Grid",
+    "ResponseTable",
+    "Volume",
+    "evaluate",
+    "fit",
+    "load_calibration",
+    "read_volume",
+    "tabulate",
+    "write_volume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'twintrack' has no attribute {name!r}")
+    return getattr(import_module(f"twintrack.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

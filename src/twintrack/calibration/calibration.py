@@ -1,0 +1,167 @@
+"""A `Calibration`: a fitted map with its provenance; what is saved to a file and applied to new cases."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from twintrack.calibration.methods import AnyMap
+from twintrack.calibration.provenance import Provenance
+from twintrack.cohort import Case, CaseData
+from twintrack.cohort.checks import probability_array
+from twintrack.compute.blocks import blocks, flat
+from twintrack.errors import CalibrationError, TwinTrackWarning
+from twintrack.images import Volume
+from twintrack.images.atomic import write_text
+
+SCHEMA_VERSION = 1
+"""Version of the file; raised when an older TwinTrack could misread a newer file."""
+
+SPACING_SLACK = 0.1
+"""A voxel size is outside the range of the fitted cases if it differs by more than this fraction."""
+
+
+class Calibration(BaseModel):
+    """A map from probability to response, and where it comes from.
+
+    Attributes:
+        schema_version: Version of the file.
+        pin_zero: Whether a probability of exactly 0 keeps response 0.
+        map: The fitted map.
+        provenance: What it was fitted on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    pin_zero: bool = True
+    map: AnyMap
+    provenance: Provenance
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.map.method
+
+    def apply(self, case: Case | CaseData | NDArray[Any]) -> NDArray[np.float32]:
+        """Turn probabilities into responses.
+
+        Args:
+            case: A case (which is read), its voxels, or an array of probabilities, float, any shape.
+
+        Returns:
+            float32 responses in [0, 1], on the case's grid or of the array's shape. Exactly 0 outside the ROI and,
+            with `pin_zero`, where the probability is exactly 0.
+
+        Raises:
+            TwinTrackError: If the case cannot be read, a probability is not in [0, 1], or the case's foreground
+                is not the one the calibration was fitted for.
+
+        Warns:
+            TwinTrackWarning: If number of members, ROI or voxel size are not those of the fitted cases.
+        """
+        if isinstance(case, Case):
+            self.check(case)
+            case = case.read(raters=False)
+        if isinstance(case, CaseData):
+            self._warn_if_unlike(case)
+            return self._apply_in_place(case.probability(), roi=case.roi)
+        array = np.asarray(case)
+        plain = array.reshape(1, -1) if array.ndim not in (2, 3) else array
+        checked = probability_array(Volume.from_array(plain, name="the array of probabilities"))
+        return self._apply_in_place(np.array(checked).reshape(array.shape), roi=None)
+
+    def _apply_in_place(
+        self, probability: NDArray[np.float32], *, roi: NDArray[np.uint8] | None
+    ) -> NDArray[np.float32]:
+        values = probability.reshape(-1)
+        inside = None if roi is None else flat(roi)
+        for part in blocks(values.size):
+            p = np.clip(values[part], 0.0, 1.0)
+            response = self.map(p)
+            if self.pin_zero:
+                response[p == 0] = 0
+            if inside is not None:
+                response[inside[part] == 0] = 0
+            values[part] = response
+        return probability
+
+    def check(self, case: Case) -> None:
+        """Refuse a case whose foreground is not the one this calibration was fitted for.
+
+        Raises:
+            CalibrationError: If both are known and differ.
+        """
+        fitted = self.provenance.foreground
+        if fitted and case.foreground and fitted != case.foreground:
+            raise CalibrationError(
+                f"case {case.id}: its probability is of {', '.join(case.foreground)}; this calibration was fitted for "
+                f"{', '.join(fitted)}. Choose the same foreground (--foreground), or fit a calibration for this one."
+            )
+
+    def _warn_if_unlike(self, data: CaseData) -> None:
+        fitted = self.provenance
+        unlike = []
+        if len(data.members) not in fitted.members:
+            unlike.append(f"it has {len(data.members)} members, the fitted cases {list(fitted.members)}")
+        if fitted.roi and data.roi is None:
+            unlike.append("it has no ROI, the fitted cases had one")
+        sizes = data.grid.spacing
+        if data.grid.known and len(fitted.spacing_range) == len(sizes):
+            low, high = (np.array(bound) for bound in zip(*fitted.spacing_range, strict=True))
+            if (sizes < low * (1 - SPACING_SLACK)).any() or (sizes > high * (1 + SPACING_SLACK)).any():
+                unlike.append(f"its voxel size {sizes} mm is outside the fitted range {fitted.spacing_range}")
+        if unlike:
+            message = f"case {data.id} is unlike the cases of the calibration: {'; '.join(unlike)}"
+            warnings.warn(message, TwinTrackWarning, stacklevel=3)
+
+    def save(self, path: Path | str) -> None:
+        """Write the calibration as JSON; the file appears whole or not at all.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        write_text(Path(path), self.model_dump_json(indent=1) + "\n")
+
+
+def load_calibration(path: Path | str) -> Calibration:
+    """Read a calibration. The file is data: nothing in it is executed.
+
+    Args:
+        path: A file written by `Calibration.save`.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        CalibrationError: If the file cannot be read, is not a calibration, breaks a rule (a map that decreases, a
+            number out of range), or was written by a newer version whose rules are not known here.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CalibrationError(f"cannot read the calibration {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CalibrationError(f"{path} is not a calibration: it is not JSON ({error})") from error
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if not isinstance(found, int):
+        raise CalibrationError(f"{path} is not a calibration: it has no schema_version")
+    if found > SCHEMA_VERSION:
+        raise CalibrationError(
+            f"{path} has schema version {found}; this TwinTrack knows versions up to {SCHEMA_VERSION}. "
+            "Upgrade TwinTrack."
+        )
+    try:
+        return Calibration.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise CalibrationError(
+            f"{path} is not a valid calibration: {where}: {first['msg']} ({error.error_count()} problems in all)"
+        ) from error

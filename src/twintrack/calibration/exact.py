@@ -1,0 +1,110 @@
+"""Isotonic regression without quantisation, in two passes over the cases and without sorting all voxels.
+
+The cumulative sum diagram of the data (cumulative response against cumulative weight, by increasing probability)
+has the isotonic fit as the slopes of its greatest convex minorant. A response table gives the diagram exactly at
+the borders of the levels. Inside a level of weight w and response sum s the diagram cannot run lower than flat for
+w − s and then up with slope 1. Where even that lowest path stays above the minorant of the borders, the level
+holds no corner of the true minorant. Only the other levels, and the ends of each block, are looked at voxel by voxel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.calibration.curve import Curve
+from twintrack.calibration.methods.isotonic import pool_adjacent_violators
+from twintrack.calibration.table import ResponseTable, voxel_weight
+from twintrack.calibration.target import MAJORITY, Target
+from twintrack.cohort import Case, CaseData, Progress, map_cases
+from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
+from twintrack.compute.levels import N_LEVELS, level_values, levels
+
+ROUNDING = 1e-9
+"""Share of the total weight by which the minorant is raised against rounding; a level too many does no harm."""
+
+
+def exact_curve(
+    table: ResponseTable,
+    cases: Iterable[Case],
+    *,
+    target: str,
+    pin_zero: bool = True,
+    progress: Progress | None = None,
+) -> Curve:
+    """Give a curve whose isotonic fit equals that of all voxels sorted by their probability.
+
+    Args:
+        table: The response table of the cases.
+        cases: The same cases, to be read once more.
+        target: What to fit to.
+        pin_zero: Leave out the voxels whose probability is exactly 0.
+        progress: Wraps the cases to show progress.
+
+    Returns:
+        The curve: single probabilities where a block of the fit may begin or end, whole levels elsewhere.
+
+    Raises:
+        TwinTrackError: If a case cannot be read.
+    """
+    curve = table.curve(target=target, pin_zero=pin_zero)
+    index = np.searchsorted(level_values(), curve.probability)
+    chosen = np.zeros(N_LEVELS, bool)
+    chosen[index] = _may_hold_a_corner(curve)
+
+    def gather(case: Case, data: CaseData) -> NDArray[np.float64]:
+        return _gather(case, data, chosen, target=target, by_case=table.weighting == "cases")
+
+    found = _merge(list(map_cases(gather, cases, label="Looking closer", progress=progress)))
+    rest = ~chosen[index]
+    probability = np.concatenate([curve.probability[rest], found[0]])
+    weight = np.concatenate([curve.weight[rest], found[1]])
+    total = np.concatenate([(curve.weight * curve.response)[rest], found[2]])
+    order = np.argsort(probability)
+    return Curve(probability[order], weight[order], (total / weight)[order])
+
+
+def _may_hold_a_corner(curve: Curve) -> NDArray[np.bool_]:
+    fit = pool_adjacent_violators(curve)
+    total = curve.weight * curve.response
+    weight_before = np.cumsum(curve.weight) - curve.weight
+    total_before = np.cumsum(total) - total
+    block = np.repeat(np.arange(fit.first.size), fit.last - fit.first + 1)
+    corner = weight_before + curve.weight - total
+    start = fit.first[block]
+    minorant = total_before[start] + fit.response[block] * (corner - weight_before[start])
+    may = total_before <= minorant + ROUNDING * curve.weight.sum()
+    may[fit.first] = may[fit.last] = True
+    return np.asarray(may)
+
+
+def _gather(
+    case: Case, data: CaseData, chosen: NDArray[np.bool_], *, target: str, by_case: bool
+) -> NDArray[np.float64]:
+    masks = [flat(mask) for mask in Target(target).masks(data.raters, case_id=case.id)]
+    members = [flat(member) for member in data.members]
+    inside = None if data.roi is None else flat(data.roi)
+    found, positive = [], 0
+    for part in blocks(members[0].size):
+        p = np.clip(mean_of(members, part), 0, 1)
+        within = np.ones(p.size, bool) if inside is None else inside[part] != 0
+        positive += int(np.count_nonzero(within & (p > 0)))
+        take = within & chosen[levels(p)]
+        value = sum_of(masks, part)[take] / len(masks)
+        if target == MAJORITY:
+            value = (value > 0.5).astype(float)
+        found.append(np.stack([p[take].astype(np.float64), np.ones(value.size), value]))
+    merged = _merge(found)
+    if by_case:
+        merged[1:] *= voxel_weight(positive)
+    return merged
+
+
+def _merge(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Add weight and total (rows 1 and 2) of equal probabilities (row 0); the columns come out sorted."""
+    rows = np.concatenate(found, axis=1)
+    values, where = np.unique(rows[0], return_inverse=True)
+    sums = [np.bincount(where, row, values.size) for row in rows[1:]]
+    return np.stack([values, *sums])

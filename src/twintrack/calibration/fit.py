@@ -1,0 +1,116 @@
+"""Fitting a calibration to a cohort or to a response table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twintrack.calibration.calibration import Calibration
+from twintrack.calibration.exact import exact_curve
+from twintrack.calibration.methods import METHODS
+from twintrack.calibration.provenance import Provenance
+from twintrack.calibration.table import ResponseTable, Weighting
+from twintrack.calibration.target import RESPONSE, Target
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.errors import CalibrationError, TwinTrackError
+
+EXACT_METHODS = ("isotonic", "centered-isotonic")
+"""Methods for which single probabilities can make a difference."""
+
+
+def fit(
+    cases: Iterable[Case] | ResponseTable,
+    *,
+    method: str = "isotonic",
+    target: str = RESPONSE,
+    weighting: Weighting = "voxels",
+    exact: bool = False,
+    pin_zero: bool = True,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fit a calibration.
+
+    Args:
+        cases: Cases with members (or a probability) and raters, read one at a time; or a response table.
+        method: "identity", "temperature", "platt", "beta", "histogram", "isotonic" or "centered-isotonic".
+        target: "response" (the mean human response), "majority", "staple" or "rater:NAME".
+        weighting: "voxels": every voxel counts alike; "cases": every case does. A table has its own.
+        exact: Fit the two isotonic methods to single probabilities instead of levels of less than 0.1 % width, in
+            two passes; needs cases.
+        pin_zero: Keep the response 0 where the probability is exactly 0, and leave such voxels out of the
+            fit. Without it an isotonic map gives them the small response of what the members missed, everywhere
+            inside the ROI.
+        on_bad: Called with a case that cannot be used and the reason; the fit goes on without it. None: raise.
+        progress: Wraps the cases to show progress.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        CalibrationError: If method or target is unknown, the options contradict each other, or there is nothing to fit.
+        TwinTrackError: If a case cannot be used and `on_bad` is None, or none can.
+    """
+    if method not in METHODS:
+        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+    wanted = Target(target).name
+    if exact and method not in EXACT_METHODS:
+        raise CalibrationError(f"exact goes with {' and '.join(EXACT_METHODS)}, not with {method}")
+    if isinstance(cases, ResponseTable):
+        if exact:
+            raise CalibrationError("an exact fit needs the cases; a table holds levels only")
+        curve, table, n_skipped = cases.curve(target=wanted, pin_zero=pin_zero), cases, 0
+    else:
+        cohort, bad = Cohort(cases), set[str]()
+
+        def note(case: Case, error: TwinTrackError) -> None:
+            bad.add(case.id)
+            if on_bad:
+                on_bad(case, error)
+
+        table = tabulate(cohort, target=wanted, weighting=weighting, on_bad=on_bad and note, progress=progress)
+        n_skipped = len(bad)
+        if exact:
+            good = [case for case in cohort if case.id not in bad]
+            curve = exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
+        else:
+            curve = table.curve(target=wanted, pin_zero=pin_zero)
+    return Calibration(
+        pin_zero=pin_zero,
+        map=METHODS[method].fit(curve),
+        provenance=Provenance.of(table, target=wanted, exact=exact, n_skipped=n_skipped),
+    )
+
+
+def tabulate(
+    cases: Iterable[Case],
+    *,
+    target: str = RESPONSE,
+    weighting: Weighting = "voxels",
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+) -> ResponseTable:
+    """Count cases into one response table, reading one case at a time.
+
+    Args:
+        cases: Cases with members and raters.
+        target: What to count as votes.
+        weighting: Whether voxels or cases count alike.
+        on_bad: Called with a case that cannot be used and the reason. None: raise.
+        progress: Wraps the cases to show progress.
+
+    Returns:
+        The table.
+
+    Raises:
+        TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
+    """
+
+    def count(case: Case, data: CaseData) -> ResponseTable:
+        return ResponseTable.from_data(case, data, target=target, weighting=weighting)
+
+    total: ResponseTable | None = None
+    for table in map_cases(count, cases, label="Fitting", on_bad=on_bad, progress=progress):
+        total = table if total is None else total + table
+    if total is None:
+        raise CalibrationError("there is nothing to fit: every case was skipped")
+    return total

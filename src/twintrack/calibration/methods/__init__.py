@@ -1,0 +1,35 @@
+"""The methods: one file each, a small map that knows how to fit itself to a `Curve`."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from twintrack.calibration.methods.base import ResponseMap
+from twintrack.calibration.methods.beta import BetaMap
+from twintrack.calibration.methods.centered_isotonic import CenteredIsotonicMap
+from twintrack.calibration.methods.histogram import HistogramMap
+from twintrack.calibration.methods.identity import IdentityMap
+from twintrack.calibration.methods.isotonic import IsotonicMap
+from twintrack.calibration.methods.platt import PlattMap
+from twintrack.calibration.methods.temperature import TemperatureMap
+
+AnyMap: TypeAlias = Annotated[
+    IdentityMap | TemperatureMap | PlattMap | BetaMap | HistogramMap | IsotonicMap | CenteredIsotonicMap,
+    Field(discriminator="method"),
+]
+"""Any fitted map, told apart by its field `method`."""
+
+METHODS: dict[str, type[AnyMap]] = {
+    "identity": IdentityMap,
+    "temperature": TemperatureMap,
+    "platt": PlattMap,
+    "beta": BetaMap,
+    "histogram": HistogramMap,
+    "isotonic": IsotonicMap,
+    "centered-isotonic": CenteredIsotonicMap,
+}
+"""Every method by its name, from the simplest to the most flexible."""
+
+__all__ = ["METHODS", "AnyMap", "ResponseMap"]

@@ -1,0 +1,95 @@
+"""Where a calibration comes from: what was fitted, on how much, with which software."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from twintrack.calibration.record import CaseRecord
+from twintrack.calibration.table import ResponseTable
+
+MERGE = "mean over members of the sum (softmax) or maximum (regions) over the foreground's channels"
+"""How one probability is made of members and channels."""
+
+
+class Provenance(BaseModel):
+    """What a calibration was fitted on.
+
+    Attributes:
+        target: "response", "majority", "staple" or "rater:NAME".
+        weighting: Whether every voxel or every case counted alike.
+        exact: Whether single probabilities rather than levels were fitted.
+        n_cases: Number of cases.
+        n_voxels: Voxels inside the ROI, over all cases.
+        n_skipped: Cases left out because they could not be used.
+        raters: How many cases had how many raters.
+        members: Numbers of members that occurred.
+        roi: Whether the cases had an ROI.
+        foreground: What was merged into the structure's probability; None where the input did not say.
+        merge: How members and channels were merged.
+        spacing_range: For each array axis smallest and largest voxel size in mm; empty where not known.
+        cases: A record for each case, in an order of its own (by hash).
+        software: Versions of the software that fitted it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str
+    weighting: Literal["voxels", "cases"]
+    exact: bool = False
+    n_cases: int = Field(ge=1)
+    n_voxels: int = Field(ge=1)
+    n_skipped: int = Field(default=0, ge=0)
+    raters: dict[int, int]
+    members: tuple[int, ...]
+    roi: bool
+    foreground: tuple[str, ...] | None = None
+    merge: str = MERGE
+    spacing_range: tuple[tuple[float, float], ...] = ()
+    cases: tuple[CaseRecord, ...]
+    software: dict[str, str]
+
+    @classmethod
+    def of(cls, table: ResponseTable, *, target: str, exact: bool, n_skipped: int = 0) -> Provenance:
+        """Describe a fit.
+
+        Args:
+            table: What was fitted.
+            target: What it was fitted to.
+            exact: Whether single probabilities were fitted.
+            n_skipped: Cases left out.
+
+        Returns:
+            The provenance; the same whatever the order of the cases.
+        """
+        records = sorted(table.records, key=lambda record: record.model_dump_json())
+        numbers = [record.raters for record in records]
+        foregrounds = {record.foreground for record in records}
+        return cls(
+            target=target,
+            weighting=table.weighting,
+            exact=exact,
+            n_cases=len(records),
+            n_voxels=table.n_voxels,
+            n_skipped=n_skipped,
+            raters={k: numbers.count(k) for k in sorted(set(numbers))},
+            members=tuple(sorted({record.members for record in records})),
+            roi=all(record.roi for record in records),
+            foreground=foregrounds.pop() if len(foregrounds) == 1 else None,
+            spacing_range=_spacing_range(records),
+            cases=tuple(records),
+            software={
+                "python": ".".join(map(str, sys.version_info[:3])),
+                **{package: version(package) for package in ("twintrack", "numpy", "scipy", "numba")},
+            },
+        )
+
+
+def _spacing_range(records: list[CaseRecord]) -> tuple[tuple[float, float], ...]:
+    spacings = [record.spacing for record in records]
+    if len({len(spacing) for spacing in spacings}) != 1:
+        return ()
+    return tuple((min(axis), max(axis)) for axis in zip(*spacings, strict=True))

@@ -1,0 +1,145 @@
+"""The response table: how often each probability level met each number of votes; all that a fit needs.
+
+A table is filled in one pass, its size does not depend on the number of voxels, and tables add exactly (all
+entries are integers), so cases, processes, machines and sites are merged by summation in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.calibration.curve import Curve
+from twintrack.calibration.record import CaseRecord
+from twintrack.calibration.target import MAJORITY, RESPONSE, Target
+from twintrack.cohort import Case, CaseData
+from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
+from twintrack.compute.kernels import count_levels
+from twintrack.compute.levels import N_LEVELS, level_values
+from twintrack.errors import CalibrationError
+
+Weighting: TypeAlias = Literal["voxels", "cases"]
+"""Whether every voxel counts alike, or every case (its voxels then share one weight)."""
+
+CASE_WEIGHT = 1 << 40
+"""Weight of a case under weighting "cases", in the integer units of the table.
+
+A case's voxels inside the ROI with probability above 0 share it equally, each rounded to an integer. For
+1e8 voxels the rounding changes the case's weight by less than 5e-5; about eight million cases fit into 64 bits.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseTable:
+    """Counts of (probability level × number of votes), for each number of raters.
+
+    Attributes:
+        counts: For each number of raters K an int64 array (`N_LEVELS`, K + 1): the weight of the voxels at
+            that level that j of K raters labelled.
+        target: What the votes are: "response" (all raters), "staple" or "rater:NAME" (one mask, K = 1).
+        weighting: "voxels" or "cases".
+        records: One record for each case counted.
+    """
+
+    counts: Mapping[int, NDArray[np.int64]]
+    target: str = RESPONSE
+    weighting: Weighting = "voxels"
+    records: tuple[CaseRecord, ...] = field(default=())
+
+    @classmethod
+    def from_case(cls, case: Case, *, target: str = RESPONSE, weighting: Weighting = "voxels") -> ResponseTable:
+        """Count a case.
+
+        Args:
+            case: The case; it is read.
+            target: What to count as votes; "majority" counts as "response" does.
+            weighting: Whether voxels or cases count alike.
+
+        Returns:
+            The table.
+
+        Raises:
+            TwinTrackError: If the case cannot be read or lacks the rater asked for.
+        """
+        return cls.from_data(case, case.read(), target=target, weighting=weighting)
+
+    @classmethod
+    def from_data(
+        cls, case: Case, data: CaseData, *, target: str = RESPONSE, weighting: Weighting = "voxels"
+    ) -> ResponseTable:
+        """Count a case that has been read; see `from_case`."""
+        wanted = Target(target)
+        masks = [flat(mask) for mask in wanted.masks(data.raters, case_id=case.id)]
+        counts = _count(data, masks)
+        record = CaseRecord.of(case, data, histogram=counts.sum(axis=1))
+        if weighting == "cases":
+            counts *= voxel_weight(int(counts[1:].sum()))
+        return cls({len(masks): counts}, wanted.counted_as, weighting, (record,))
+
+    def __add__(self, other: ResponseTable) -> ResponseTable:
+        """Merge two tables; exact, associative and commutative.
+
+        Raises:
+            CalibrationError: If they count different targets or weigh differently.
+        """
+        if (self.target, self.weighting) != (other.target, other.weighting):
+            raise CalibrationError(
+                f"tables of different kinds cannot be added: one counts {self.target} with weighting {self.weighting}, "
+                f"the other {other.target} with weighting {other.weighting}"
+            )
+        merged = dict(self.counts)
+        for k, counts in other.counts.items():
+            merged[k] = merged[k] + counts if k in merged else counts
+        return ResponseTable(merged, self.target, self.weighting, self.records + other.records)
+
+    @cached_property
+    def n_voxels(self) -> int:
+        """Voxels counted, over all cases."""
+        return sum(record.voxels for record in self.records)
+
+    def curve(self, *, target: str = RESPONSE, pin_zero: bool = True) -> Curve:
+        """Give the mean target at every level that occurs.
+
+        Args:
+            target: What to fit to; "response" and "majority" are both read off a table of responses.
+            pin_zero: Leave out the voxels whose probability is exactly 0.
+
+        Returns:
+            The curve, by increasing probability.
+
+        Raises:
+            CalibrationError: If the table counts another target, or no voxel is left.
+        """
+        if Target(target).counted_as != self.target:
+            raise CalibrationError(f"this table counts {self.target}; it cannot be fitted to {target}")
+        weight = np.zeros(N_LEVELS)
+        total = np.zeros(N_LEVELS)
+        for k, counts in sorted(self.counts.items()):
+            votes = np.arange(k + 1)
+            value = (votes > k / 2).astype(float) if target == MAJORITY else votes / k
+            weight += counts.sum(axis=1)
+            total += counts @ value
+        first = 1 if pin_zero else 0
+        occupied = np.flatnonzero(weight[first:]) + first
+        return Curve(level_values()[occupied], weight[occupied], total[occupied] / weight[occupied])
+
+
+def _count(data: CaseData, masks: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    members = [flat(member) for member in data.members]
+    inside = None if data.roi is None else flat(data.roi)
+    everywhere = np.empty(0, np.uint8)
+    counts = np.zeros((N_LEVELS, len(masks) + 1), np.int64)
+    for part in blocks(members[0].size):
+        where = everywhere if inside is None else inside[part]
+        count_levels(mean_of(members, part), sum_of(masks, part), where, counts)
+    return counts
+
+
+def voxel_weight(n_voxels: int) -> int:
+    """Give the integer weight of each of a case's `n_voxels` voxels where every case counts alike."""
+    return max(1, round(CASE_WEIGHT / max(n_voxels, 1)))

@@ -1,0 +1,47 @@
+"""`twintrack apply`: turn members' probabilities into response maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twintrack.cli import options
+from twintrack.cli.display import Skipped, show_json, show_written, track
+
+
+def command(
+    calibration: Annotated[Path, typer.Argument(help="A calibration written by `twintrack fit`.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the response maps, one per case.")],
+    members: options.Members = None,
+    roi: options.Roi = None,
+    cases: options.Cases = None,
+    split: options.Split = None,
+    foreground: options.Foreground = None,
+    ending: Annotated[
+        str, typer.Option("--format", help="nii.gz, nii, mha, nrrd, npy or npz; the geometry is the input's.")
+    ] = "nii.gz",
+    skip_bad: options.SkipBad = False,
+    json: options.Json = False,
+) -> None:
+    """Apply a calibration: one response map per case, on the grid of the input.
+
+    Example: `twintrack apply calibration.json --members members/a members/b members/c --out responses`
+    """
+    from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.calibration.write import write_responses  # noqa: PLC0415
+
+    fitted = load_calibration(calibration)
+    cohort = options.cohort_from(
+        members=members, roi=roi, cases=cases, split=split, foreground=foreground, skip_bad=skip_bad
+    )
+    skipped = Skipped()
+    written = write_responses(
+        fitted, cohort, folder=out, ending=ending, on_bad=skipped if skip_bad else None, progress=track
+    )
+    skipped.show()
+    if json:
+        show_json({"written": [str(path) for path in written], "skipped": skipped.reasons})
+        return
+    show_written([f"{len(written)} response maps into {out}"])

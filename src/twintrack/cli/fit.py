@@ -1,0 +1,78 @@
+"""`twintrack fit`: fit a calibration to the raters' mean response."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from twintrack.cli import options
+from twintrack.cli.display import Skipped, output, show_json, show_written, track
+
+
+def command(
+    out: Annotated[Path, typer.Option("--out", help="Where to write the calibration (JSON).")],
+    raters: options.Raters = None,
+    members: options.Members = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="identity, temperature, platt, beta, histogram, isotonic or centered-isotonic.",
+        ),
+    ] = "isotonic",
+    target: Annotated[str, typer.Option(help="response, majority, staple or rater:NAME.")] = "response",
+    weighting: Annotated[
+        Literal["voxels", "cases"],
+        typer.Option(help="voxels: every voxel counts alike; cases: every case does."),
+    ] = "voxels",
+    exact: Annotated[bool, typer.Option("--exact", help="Isotonic methods without quantisation (two passes).")] = False,
+    pin_zero: Annotated[bool, typer.Option(help="Keep the response 0 where the probability is exactly 0.")] = True,
+    roi: options.Roi = None,
+    cases: options.Cases = None,
+    split: options.Split = None,
+    foreground: options.Foreground = None,
+    rater_labels: options.RaterLabels = None,
+    skip_bad: options.SkipBad = False,
+    json: options.Json = False,
+) -> None:
+    """Fit a calibration.
+
+    Example: `twintrack fit --raters raters --members members/a members/b members/c --cases cases.csv
+    --split calibration --method isotonic --out calibration.json`
+    """
+    from twintrack.calibration import fit  # noqa: PLC0415  (keeps --help fast)
+
+    cohort = options.cohort_from(
+        raters=raters,
+        members=members,
+        roi=roi,
+        cases=cases,
+        split=split,
+        foreground=foreground,
+        rater_labels=rater_labels,
+        skip_bad=skip_bad,
+    )
+    skipped = Skipped()
+    calibration = fit(
+        cohort,
+        method=method,
+        target=target,
+        weighting=weighting,
+        exact=exact,
+        pin_zero=pin_zero,
+        on_bad=skipped if skip_bad else None,
+        progress=track,
+    )
+    calibration.save(out)
+    skipped.show()
+    about = calibration.provenance
+    if json:
+        show_json({"calibration": str(out), "skipped": skipped.reasons, **about.model_dump(exclude={"cases"})})
+        return
+    raters_text = ", ".join(f"{n} cases with {k} raters" for k, n in about.raters.items())
+    output.print(
+        f"{calibration.method} fitted to the {about.target}: {about.n_cases} cases ({raters_text}), "
+        f"{about.n_voxels:,} voxels"
+    )
+    show_written([out])

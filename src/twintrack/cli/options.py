@@ -1,0 +1,103 @@
+"""Options that several commands share, described once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from twintrack.cohort import Cohort
+from twintrack.cohort.find import find_cohort
+from twintrack.errors import CohortError
+
+Raters: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--raters",
+        help="Raters' masks: a folder of case folders with annotation_1, annotation_2, …, or a folder per rater.",
+        metavar="DIR [DIR ...]",
+    ),
+]
+Members: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--members",
+        help="Members' predictions: nnU-Net prediction folders (--save_probabilities) or folders of probability maps.",
+        metavar="DIR [DIR ...]",
+    ),
+]
+Roi: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--roi", help="Folder with an ROI per case: <case>.nii.gz or <case>/roi.nii.gz."),
+]
+Cases: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--cases", help="CSV with a column 'case' that selects cases; may hold patient, split and files."),
+]
+Split: TypeAlias = Annotated[str | None, typer.Option("--split", help="Use the cases of this split of --cases only.")]
+Foreground: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--foreground", help="Labels of dataset.json (or channels) that are the structure: tumour,cyst."),
+]
+RaterLabels: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rater-labels",
+        help="Values in the raters' masks that are the structure: 2,3. Default: masks of 0 and 1.",
+    ),
+]
+SkipBad: TypeAlias = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Leave out cases that cannot be used, and list them, instead of stopping."),
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output, for machines.")
+]
+
+
+def cohort_from(
+    *,
+    raters: list[Path] | None = None,
+    members: list[Path] | None = None,
+    roi: Path | None = None,
+    cases: Path | None = None,
+    split: str | None = None,
+    foreground: str | None = None,
+    rater_labels: str | None = None,
+    skip_bad: bool = False,
+) -> Cohort:
+    """Find the cohort that the options describe; stop at known problems unless they are to be skipped.
+
+    Raises:
+        CohortError: If nothing was found or, without `skip_bad`, a case cannot be used.
+    """
+    if not (raters or members or cases):
+        raise CohortError(
+            "say where the cases are: --raters and --members, or --cases with a list that names the files"
+        )
+    cohort = find_cohort(
+        raters=raters or (),
+        members=members or (),
+        roi=roi,
+        cases=cases,
+        split=split,
+        foreground=_words(foreground),
+        rater_labels=_numbers(rater_labels),
+    )
+    if not skip_bad:
+        cohort.require_sound()
+    return cohort
+
+
+def _words(text: str | None) -> list[str | int] | None:
+    return [word.strip() for word in text.split(",") if word.strip()] if text else None
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise CohortError(f"--rater-labels takes whole numbers separated by commas, not {text!r}") from error

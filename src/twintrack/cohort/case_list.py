@@ -1,0 +1,105 @@
+"""A CSV that lists cases: which ones, of which patient and split, and, if it says so, where their files are."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from twintrack.errors import CohortError
+
+SEPARATOR = ";"
+"""Between several paths in one cell; nothing between two separators is a missing rater."""
+
+
+@dataclass(frozen=True)
+class ListedCase:
+    """One row of the CSV.
+
+    Attributes:
+        id: The case.
+        patient: Whose examination it is.
+        split: Which part of the study it belongs to.
+        n_raters: How many raters it must have, where the column "raters" holds numbers.
+        members: Files of the members, where the CSV names them.
+        raters: Files of the raters, None for a missing one, where the CSV names them.
+        roi: File of the ROI.
+        vessels: File of the vessels' labels.
+        image: File of the reference image.
+    """
+
+    id: str
+    patient: str | None = None
+    split: str | None = None
+    n_raters: int | None = None
+    members: tuple[Path, ...] = ()
+    raters: tuple[Path | None, ...] = ()
+    roi: Path | None = None
+    vessels: Path | None = None
+    image: Path | None = None
+
+
+def read_case_list(path: Path, *, split: str | None = None) -> list[ListedCase]:
+    """Read the CSV.
+
+    The column ``case`` is required. Known besides: ``patient``, ``split``, ``members`` (or ``probability``), ``raters``
+    (paths, or how many there must be), ``roi``, ``vessels``, ``image``. Paths are relative to the CSV's folder;
+    several are separated by semicolons. Other columns are passed over.
+
+    Args:
+        path: The CSV, UTF-8, with a header row.
+        split: Keep the rows of this split only.
+
+    Returns:
+        The rows in their order.
+
+    Raises:
+        CohortError: If the file cannot be read, lacks ``case``, names a case twice, or has no row of the split.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if "case" not in (reader.fieldnames or []):
+                raise CohortError(f"{path}: there is no column 'case'; its columns are {reader.fieldnames}")
+            rows = [_row(row, path.parent) for row in reader if any(row.values())]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CohortError(f"cannot read the list of cases {path}: {error}") from error
+    twice = [name for name, n in Counter(row.id for row in rows).items() if n > 1]
+    if twice:
+        raise CohortError(f"{path}: case {twice[0]!r} is listed {Counter(row.id for row in rows)[twice[0]]} times")
+    if split is None:
+        return rows
+    known = sorted({row.split for row in rows if row.split})
+    if split not in known:
+        raise CohortError(f"{path}: no case has split {split!r}; its splits are {', '.join(known) or 'none'}")
+    return [row for row in rows if row.split == split]
+
+
+def _row(row: dict[str, str | None], folder: Path) -> ListedCase:
+    cell = {
+        name: (value or "").strip()
+        for name, value in row.items()
+        if isinstance(name, str) and not isinstance(value, list)
+    }
+
+    def paths(name: str) -> tuple[Path | None, ...]:
+        text = cell.get(name, "")
+        parts = [part.strip() for part in text.split(SEPARATOR)] if text else []
+        return tuple(folder / part if part else None for part in parts)
+
+    def one(name: str) -> Path | None:
+        return folder / cell[name] if cell.get(name) else None
+
+    counted = cell.get("raters", "").isdigit()
+    return ListedCase(
+        id=cell["case"],
+        patient=cell.get("patient") or None,
+        split=cell.get("split") or None,
+        n_raters=int(cell["raters"]) if counted else None,
+        members=tuple(part for part in paths("members") or paths("probability") if part),
+        raters=() if counted else paths("raters"),
+        roi=one("roi"),
+        vessels=one("vessels"),
+        image=one("image"),
+    )

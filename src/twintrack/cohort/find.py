@@ -1,0 +1,155 @@
+"""Finding a cohort on disk: raters, members and a list of cases are brought together by case id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twintrack.cohort.case import Case
+from twintrack.cohort.case_list import ListedCase, read_case_list
+from twintrack.cohort.cohort import Cohort
+from twintrack.cohort.member_folders import MemberFolder, find_members
+from twintrack.cohort.rater_folders import RaterFiles, find_raters, images_in, natural, require_folder
+from twintrack.cohort.sources import ImageSource, MaskSource, PredictionSource, Source
+from twintrack.errors import CohortError
+from twintrack.images.nnunet import is_nnunet_npz
+
+
+def find_cohort(
+    *,
+    raters: Sequence[Path] = (),
+    members: Sequence[Path] = (),
+    roi: Path | None = None,
+    cases: Path | None = None,
+    split: str | None = None,
+    foreground: Sequence[str | int] | None = None,
+    rater_labels: Sequence[int] | None = None,
+) -> Cohort:
+    """Find the cases of a cohort. Only folders and small text files are looked at; no voxel is read.
+
+    A case that cannot be used (a member did not predict it, nobody drew it, the list names it but nothing was found)
+    is part of the cohort, with `Case.problem` saying why: see `Cohort.require_sound`.
+
+    Args:
+        raters: Folders of raters' masks (`twintrack.cohort.rater_folders`). None given: raters are not looked for,
+            unless the list of cases names them.
+        members: Folders of members' predictions (`twintrack.cohort.member_folders`).
+        roi: Folder with an ROI for each case, ``<case>.nii.gz`` or ``<case>/roi.nii.gz``.
+        cases: A CSV that selects cases, says their patient and split, or names their files
+            (`twintrack.cohort.case_list`).
+        split: Use the cases of this split only; needs `cases`.
+        foreground: Labels or channels that count as the structure in the members' predictions.
+        rater_labels: Values that count as the structure in the raters' masks.
+
+    Returns:
+        The cohort, in the order of the list, or else in the natural order of the ids.
+
+    Raises:
+        CohortError: If a folder or the list cannot be used, or nothing was found.
+        InputError: If the foreground cannot be resolved.
+    """
+    if split is not None and cases is None:
+        raise CohortError("a split needs a list of cases that says each case's split (--cases FILE)")
+    labels = None if rater_labels is None else tuple(rater_labels)
+    chosen = None if foreground is None else tuple(foreground)
+    finder = _Finder(
+        drawn=find_raters(raters, labels=labels) if raters else None,
+        predicted=find_members(members, foreground=chosen) if members else None,
+        rois={} if roi is None else _find_rois(roi),
+        labels=labels,
+        foreground=chosen,
+    )
+    listed = read_case_list(cases, split=split) if cases else [ListedCase(name) for name in finder.ids()]
+    if not listed:
+        raise CohortError("the cohort is empty: no case was found")
+    return Cohort(finder.case(entry) for entry in listed)
+
+
+class _Finder:
+    """Puts one case together from what was found on each side."""
+
+    def __init__(
+        self,
+        *,
+        drawn: dict[str, RaterFiles] | None,
+        predicted: list[MemberFolder] | None,
+        rois: dict[str, Path],
+        labels: tuple[int, ...] | None,
+        foreground: tuple[str | int, ...] | None,
+    ) -> None:
+        self.drawn = drawn
+        self.predicted = predicted
+        self.rois = rois
+        self.labels = labels
+        self.foreground = foreground
+
+    def ids(self) -> list[str]:
+        names = set(self.drawn or ())
+        for member in self.predicted or ():
+            names |= set(member.predictions)
+        return sorted(names, key=lambda name: natural(Path(name)))
+
+    def case(self, listed: ListedCase) -> Case:
+        drawn = (self.drawn or {}).get(listed.id, RaterFiles())
+        masks = self._masks(listed) or drawn.masks
+        members, problem = self._members(listed)
+        roi = listed.roi or self.rois.get(listed.id)
+        return Case(
+            listed.id,
+            members=members,
+            raters=masks,
+            roi=ImageSource(roi) if roi else drawn.roi,
+            vessels=ImageSource(listed.vessels) if listed.vessels else drawn.vessels,
+            image=ImageSource(listed.image) if listed.image else drawn.image,
+            patient=listed.patient,
+            split=listed.split,
+            foreground=self._foreground(),
+            problem=problem or self._rater_problem(listed, len(masks)),
+        )
+
+    def _masks(self, listed: ListedCase) -> dict[str, MaskSource]:
+        named = {str(k): path for k, path in enumerate(listed.raters, start=1)}
+        return {name: MaskSource(path, self.labels) for name, path in named.items() if path}
+
+    def _members(self, listed: ListedCase) -> tuple[list[Source], str | None]:
+        if listed.members:
+            return [_source_of(path, self.foreground) for path in listed.members], None
+        if self.predicted is None:
+            return [], None
+        found = [member.predictions.get(listed.id) for member in self.predicted]
+        present = [source for source in found if source is not None]
+        lacking = [member.name for member, source in zip(self.predicted, found, strict=True) if source is None]
+        if not lacking:
+            return present, None
+        segmented = any(listed.id in member.predictions for member in self.predicted if member.name in lacking)
+        hint = " (a segmentation is there; predict with --save_probabilities)" if segmented else ""
+        who = "no member has" if not present else f"{', '.join(lacking)} has"
+        return (
+            present,
+            f"{who} a probability for it{hint}" if not present else f"{who} no probability for it{hint}",
+        )
+
+    def _rater_problem(self, listed: ListedCase, found: int) -> str | None:
+        if listed.n_raters is not None and self.drawn is not None and found != listed.n_raters:
+            return f"the list of cases says {listed.n_raters} raters; found are {found}"
+        if (self.drawn is not None or listed.raters) and not found:
+            return "no rater drew it"
+        return None
+
+    def _foreground(self) -> tuple[str, ...] | None:
+        return self.predicted[0].foreground if self.predicted else None
+
+
+def _source_of(path: Path, foreground: tuple[str | int, ...] | None) -> Source:
+    return PredictionSource(path, foreground) if is_nnunet_npz(path) else ImageSource(path)
+
+
+def _find_rois(folder: Path) -> dict[str, Path]:
+    require_folder(folder)
+    found = images_in(folder)
+    for sub in folder.iterdir():
+        if sub.is_dir() and (path := images_in(sub).get("roi")):
+            found[sub.name] = path
+    if not found:
+        raise CohortError(f"{folder}: no ROI found; expected <case>.nii.gz or <case>/roi.nii.gz")
+    return found

@@ -1,0 +1,128 @@
+"""Finding raters' masks on disk: a folder per case, or a folder per rater."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twintrack.cohort.sources import ImageSource, MaskSource
+from twintrack.errors import CohortError
+from twintrack.images.formats import image_stem, is_image
+
+ANNOTATION = re.compile(r"annotation_(?P<rater>.+)")
+
+
+@dataclass
+class RaterFiles:
+    """What was found of one case on the raters' side.
+
+    Attributes:
+        masks: The masks by rater.
+        image: The reference image.
+        vessels: The vessels' label map.
+        roi: The ROI.
+    """
+
+    masks: dict[str, MaskSource] = field(default_factory=dict)
+    image: ImageSource | None = None
+    vessels: ImageSource | None = None
+    roi: ImageSource | None = None
+
+
+def find_raters(folders: Sequence[Path], *, labels: tuple[int, ...] | None = None) -> dict[str, RaterFiles]:
+    """Find raters' masks.
+
+    Known layouts, told apart by looking:
+
+    * a folder per case with ``annotation_1.nii.gz`` … ``annotation_K.nii.gz`` (CURVAS), where
+      ``image``, ``vessels`` and ``roi`` may lie beside them;
+    * a folder per rater with ``<case>.nii.gz`` in each, given one by one or by their common parent.
+
+    A file that is not there is a missing rater.
+
+    Args:
+        folders: One folder of either layout, or several folders of one rater each.
+        labels: Values that count as the structure, merged; None where masks hold 0 and 1 only.
+
+    Returns:
+        What was found, by case.
+
+    Raises:
+        CohortError: If a folder is missing or holds no image of either layout.
+    """
+    found: dict[str, RaterFiles] = {}
+    for folder in _rater_or_case_folders(folders):
+        files = images_in(folder)
+        if any(ANNOTATION.fullmatch(stem) for stem in files):
+            _add_case_folder(found, folder.name, files, labels)
+        else:
+            for case_id, path in files.items():
+                found.setdefault(case_id, RaterFiles()).masks[folder.name] = MaskSource(path, labels)
+    return found
+
+
+def _add_case_folder(
+    found: dict[str, RaterFiles], case_id: str, files: dict[str, Path], labels: tuple[int, ...] | None
+) -> None:
+    if case_id in found:
+        raise CohortError(f"case {case_id} is found in two folders; case ids must be unique")
+    entry = RaterFiles()
+    for stem, path in files.items():
+        if match := ANNOTATION.fullmatch(stem):
+            entry.masks[match["rater"]] = MaskSource(path, labels)
+        elif stem in ("image", "vessels", "roi"):
+            setattr(entry, stem, ImageSource(path))
+    found[case_id] = entry
+
+
+def _rater_or_case_folders(folders: Sequence[Path]) -> list[Path]:
+    chosen = []
+    for folder in folders:
+        require_folder(folder)
+        inner = [sub for sub in subfolders(folder) if images_in(sub)]
+        if images_in(folder):
+            chosen.append(folder)
+        elif inner:
+            chosen += inner
+        else:
+            raise CohortError(
+                f"{folder}: no masks found. Expected a folder per case with annotation_1, annotation_2, …, "
+                "or a folder per rater with one image per case."
+            )
+    return chosen
+
+
+def require_folder(folder: Path) -> None:
+    """Raise a `CohortError` unless the folder exists."""
+    if not folder.is_dir():
+        raise CohortError(f"{folder}: there is no such folder")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Give the folders inside a folder in natural order, without hidden ones."""
+    return sorted((sub for sub in folder.iterdir() if sub.is_dir() and sub.name[0] != "."), key=natural)
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Give the images directly inside a folder by their name without ending, in natural order.
+
+    Raises:
+        CohortError: If two files differ in their ending only: which one is meant cannot be told.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=natural):
+        if path.name[0] == "." or not path.is_file() or not is_image(path):
+            continue
+        stem = image_stem(path)
+        if stem in found:
+            raise CohortError(f"{found[stem]} and {path} differ in their ending only; keep one of them")
+        found[stem] = path
+    return found
+
+
+def natural(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort key by which ``rater_2`` comes before ``rater_10``."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]

@@ -1,0 +1,168 @@
+"""Where the voxels of a case come from: an array in memory, or a file that is read when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.images import Volume, read_probability, read_volume
+from twintrack.images.grid import Grid
+
+
+class Source(Protocol):
+    """Something that gives a volume when asked."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files its voxels come from; empty for arrays in memory."""
+
+    def read(self) -> Volume:
+        """Give the volume."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemorySource:
+    """A volume that is in memory already."""
+
+    volume: Volume
+    files: tuple[Path, ...] = field(default=(), init=False)
+
+    @property
+    def name(self) -> str:
+        """The volume's name."""
+        return self.volume.name
+
+    def read(self) -> Volume:
+        """Give the volume itself, not a copy."""
+        return self.volume
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """An image file, read as it is: a reference image, vessels, an ROI, a probability map."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.path,)
+
+    def read(self) -> Volume:
+        """Read the file.
+
+        Raises:
+            InputError: If the file is missing, damaged or not an image.
+        """
+        return read_volume(self.path)
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """A rater's mask in a file.
+
+    Attributes:
+        path: The image file.
+        labels: Values that count as the structure, merged into one mask; None where the file must hold
+            0 and 1 only.
+    """
+
+    path: Path
+    labels: tuple[int, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.path,)
+
+    def read(self) -> Volume:
+        """Read the file and merge the chosen labels.
+
+        Raises:
+            InputError: If the file is missing, damaged or not an image.
+        """
+        volume = read_volume(self.path)
+        if self.labels is None:
+            return volume
+        mask = np.isin(volume.array, self.labels).view(np.uint8)
+        return Volume(mask, volume.grid, volume.name)
+
+
+@dataclass(frozen=True)
+class PredictionSource:
+    """A member's prediction in an nnU-Net ``.npz``.
+
+    Attributes:
+        path: The ``.npz``.
+        foreground: Labels (or channel numbers) that count as the structure, merged into one probability.
+    """
+
+    path: Path
+    foreground: tuple[str | int, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.path,)
+
+    def read(self) -> Volume:
+        """Read the file and merge the chosen channels.
+
+        Raises:
+            InputError: If the file is missing, damaged, or lacks a chosen channel.
+        """
+        return read_probability(self.path, foreground=self.foreground)
+
+
+AnySource: TypeAlias = NDArray[Any] | Volume | Path | str | Source
+"""What a `Case` accepts: an array, a volume, an image file, or a source."""
+
+
+def as_source(given: AnySource, *, name: str, grid: Grid | None, spacing: Sequence[float] | None) -> Source:
+    """Make a source of whatever a user handed to `Case`.
+
+    Args:
+        given: An array, a volume, the path of an image file, or a source (returned as it is).
+        name: What to call an array in messages.
+        grid: The grid of an array; None where only its spacing, or nothing, is known.
+        spacing: Voxel size in mm in array order, for an array without a grid.
+
+    Returns:
+        The source.
+
+    Raises:
+        GeometryError: If an array does not fit the grid or spacing.
+    """
+    if isinstance(given, Volume):
+        return MemorySource(given)
+    if isinstance(given, (str, Path)):
+        return ImageSource(Path(given))
+    if not isinstance(given, np.ndarray) and hasattr(given, "read"):
+        return given
+    array = np.asarray(given)
+    volume = Volume(array, grid, name) if grid else Volume.from_array(array, spacing=spacing, name=name)
+    return MemorySource(volume)

@@ -1,0 +1,1 @@
+"""Number crunching without domain words: blocks of flat arrays, the level scheme, numba kernels."""

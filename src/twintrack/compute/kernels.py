@@ -1,0 +1,115 @@
+"""Numba kernels: the innermost loops over the elements of one block.
+
+Every kernel takes flat, contiguous blocks and adds into arrays the caller owns, so that sums over blocks,
+cases and processes are plain additions. Counts are integers and therefore exact in any order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from twintrack.compute.levels import level_of
+
+
+@njit(cache=True)
+def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
+    """Count the elements of a block by (level of p, number of votes).
+
+    Args:
+        p: float32 block in [0, 1].
+        votes: uint8 block, 0 … K.
+        inside: uint8 block; elements with 0 are passed over. An empty array means all.
+        counts: int64 array (N_LEVELS, K + 1), added into.
+    """
+    bits = p.view(np.uint32)
+    upper = np.float32(1.0) - p
+    upper_bits = upper.view(np.uint32)
+    everywhere = inside.size == 0
+    for i in range(p.size):
+        if everywhere or inside[i]:
+            counts[level_of(p[i], bits[i], upper_bits[i]), votes[i]] += 1
+
+
+@njit(cache=True)
+def sum_levels(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> None:
+    """Sum p and target by the level of p.
+
+    Args:
+        p: float32 block in [0, 1].
+        target: float32 block.
+        count: int64 array (N_LEVELS,), added into.
+        p_sum: float64 array (N_LEVELS,), added into.
+        target_sum: float64 array (N_LEVELS,), added into.
+    """
+    bits = p.view(np.uint32)
+    upper = np.float32(1.0) - p
+    upper_bits = upper.view(np.uint32)
+    for i in range(p.size):
+        level = level_of(p[i], bits[i], upper_bits[i])
+        count[level] += 1
+        p_sum[level] += p[i]
+        target_sum[level] += target[i]
+
+
+@njit(cache=True)
+def sum_bins(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> None:
+    """Sum p and target in equal-width bins of p on [0, 1]; p = 1 belongs to the last bin.
+
+    Args:
+        p: float32 block in [0, 1].
+        target: float32 block.
+        count: int64 array (B,), added into.
+        p_sum: float64 array (B,), added into.
+        target_sum: float64 array (B,), added into.
+    """
+    bins = count.size
+    for i in range(p.size):
+        b = min(int(p[i] * np.float64(bins)), bins - 1)
+        count[b] += 1
+        p_sum[b] += p[i]
+        target_sum[b] += target[i]
+
+
+@njit(cache=True)
+def sum_top_label_bins(p: Any, masks: Any, count: Any, confidence_sum: Any, correct: Any) -> None:
+    """Sum confidence and correctness of the top label in equal-width bins of confidence on [0, 1].
+
+    The top label of an element is 1 where p > 1/2 and 0 elsewhere; its confidence is max(p, 1 - p).
+
+    Args:
+        p: float32 block in [0, 1], n elements.
+        masks: uint8 block (K, n) of 0 and 1.
+        count: int64 array (B,), added into.
+        confidence_sum: float64 array (B,), added into.
+        correct: int64 array (K, B): how often the top label equals the mask, added into.
+    """
+    bins = count.size
+    for i in range(p.size):
+        label = 1 if p[i] > 0.5 else 0
+        confidence = max(np.float64(p[i]), 1.0 - np.float64(p[i]))
+        b = min(int(confidence * bins), bins - 1)
+        count[b] += 1
+        confidence_sum[b] += confidence
+        for k in range(masks.shape[0]):
+            if masks[k, i] == label:
+                correct[k, b] += 1
+
+
+@njit(cache=True)
+def count_thresholds(p: Any, votes: Any, thresholds: Any, counts: Any) -> None:
+    """Count elements by (number of thresholds that p exceeds, number of votes).
+
+    Args:
+        p: float32 block.
+        votes: uint8 block, 0 … K.
+        thresholds: float64 array (T,), increasing; exceeding is strict and compared in float64.
+        counts: int64 array (T + 1, K + 1), added into.
+    """
+    for i in range(p.size):
+        t = 0
+        while t < thresholds.size and p[i] > thresholds[t]:
+            t += 1
+        counts[t, votes[i]] += 1

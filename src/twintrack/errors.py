@@ -1,0 +1,29 @@
+"""The errors TwinTrack raises on purpose: each message says what was found, where, and what to do."""
+
+
+class TwinTrackError(Exception):
+    """Base of every error that a user can mend; the command line prints it without a traceback."""
+
+
+class InputError(TwinTrackError):
+    """A file or an array holds something other than what was expected of it."""
+
+
+class OutputError(TwinTrackError):
+    """A file cannot be written (no space, no permission, no such folder); no part of it stays behind."""
+
+
+class GeometryError(InputError):
+    """Two volumes that must lie on the same grid do not."""
+
+
+class CohortError(TwinTrackError):
+    """A set of cases is empty, incomplete or contradicts itself."""
+
+
+class CalibrationError(TwinTrackError):
+    """A calibration cannot be fitted, read or applied."""
+
+
+class TwinTrackWarning(UserWarning):
+    """Something was accepted that a careful reader wants to know of."""

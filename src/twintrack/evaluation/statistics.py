@@ -1,0 +1,105 @@
+"""What one pass over a case's voxels collects; every score of the case is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.calibration.record import histogram_sha256
+from twintrack.compute.blocks import blocks, flat, sum_of
+from twintrack.compute.kernels import count_thresholds, sum_bins, sum_levels
+from twintrack.compute.levels import N_LEVELS
+from twintrack.evaluation.overlap import THRESHOLDS, dice_of_counts
+from twintrack.evaluation.reliability import BINS, Reliability
+from twintrack.evaluation.top_label import TopLabelSums
+from twintrack.evaluation.volume import crps_empirical, crps_gaussian
+
+
+@dataclass(frozen=True, eq=False)
+class CaseStatistics:
+    """Sums over the voxels of one case and one prediction.
+
+    Attributes:
+        n_voxels: Voxels of the grid; all are scored, also those outside the ROI, where the prediction is 0.
+        squared_error: Sum of (prediction − response)².
+        width: Sums in equal-width bins.
+        strips: Sums in strips of levels, from which equal-mass bins are made.
+        top_label: Sums by confidence.
+        thresholds: Voxels by (thresholds exceeded, votes).
+        predicted_volume: Sum of the prediction, in voxels.
+        rater_volumes: Voxels each rater drew.
+        voxel_volume: Volume of a voxel in mm³ (area in mm² for 2-D grids).
+        histogram_sha256: Hash of the prediction's values (`twintrack.calibration.record.histogram_sha256`).
+    """
+
+    n_voxels: int
+    squared_error: float
+    width: Reliability
+    strips: Reliability
+    top_label: TopLabelSums
+    thresholds: NDArray[np.int64]
+    predicted_volume: float
+    rater_volumes: tuple[int, ...]
+    voxel_volume: float
+    histogram_sha256: str
+
+    def scores(self) -> dict[str, float]:
+        """Compute every score of the case; `twintrack.evaluation.scores.SCORES` says what they are."""
+        raters = [n * self.voxel_volume for n in self.rater_volumes]
+        predicted = self.predicted_volume * self.voxel_volume
+        mass = self.strips.grouped(self.strips.equal_mass_index(bins=BINS), bins=BINS)
+        return {
+            "mse": self.squared_error / self.n_voxels,
+            "mhr_ece": self.width.calibration_error(),
+            "mhr_ece_mass": mass.calibration_error(),
+            "rater_ece": float(np.mean(self.top_label.errors())),
+            "thresh_dsc": dice_of_counts(self.thresholds),
+            "crps_gaussian": crps_gaussian(predicted, raters),
+            "crps_empirical": crps_empirical(predicted, raters),
+            "volume_error": predicted - float(np.mean(raters)),
+        }
+
+
+def collect(
+    prediction: NDArray[np.float32], masks: Sequence[NDArray[np.uint8]], *, voxel_volume: float
+) -> CaseStatistics:
+    """Collect the statistics of one prediction in one pass, block by block.
+
+    Args:
+        prediction: Probability or response, float32 in [0, 1], on the case's grid.
+        masks: The K raters' masks, uint8 0 and 1, same shape.
+        voxel_volume: Volume of a voxel in mm³.
+
+    Returns:
+        The statistics.
+    """
+    p_all, rows = flat(prediction), [flat(mask) for mask in masks]
+    width, level = Reliability.empty(BINS), Reliability.empty(N_LEVELS)
+    top_label = TopLabelSums.empty(len(rows))
+    thresholds = np.zeros((len(THRESHOLDS) + 1, len(rows) + 1), np.int64)
+    limits = np.asarray(THRESHOLDS)
+    squared_error = 0.0
+    for part in blocks(p_all.size):
+        p, votes = p_all[part], sum_of(rows, part)
+        response = (votes / len(rows)).astype(np.float32)
+        error = p.astype(np.float64) - votes / len(rows)
+        squared_error += float(error @ error)
+        sum_bins(p, response, width.count, width.predicted, width.observed)
+        sum_levels(p, response, level.count, level.predicted, level.observed)
+        count_thresholds(p, votes, limits, thresholds)
+        top_label.add(p, np.stack([row[part] for row in rows]))
+    return CaseStatistics(
+        n_voxels=p_all.size,
+        squared_error=squared_error,
+        width=width,
+        strips=level.strips(),
+        top_label=top_label,
+        thresholds=thresholds,
+        predicted_volume=float(level.predicted.sum()),
+        rater_volumes=tuple(int(np.count_nonzero(row)) for row in rows),
+        voxel_volume=voxel_volume,
+        histogram_sha256=histogram_sha256(level.count),
+    )

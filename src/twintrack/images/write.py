@@ -1,0 +1,132 @@
+"""Writes an image, mask or probability map: whole or not at all, fast, and every time the same bytes."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+from twintrack.errors import InputError, OutputError, TwinTrackWarning
+from twintrack.images import compress
+from twintrack.images.atomic import replacing
+from twintrack.images.formats import ARRAY_ENDINGS, WRITABLE_ENDINGS, require_ending
+from twintrack.images.grid import Grid
+from twintrack.images.quiet import quiet
+from twintrack.images.unpack import scratch_folder
+from twintrack.images.volume import Volume
+
+sitk: Any = SimpleITK  # its functions carry no types
+
+# Named for the same reason as in read.py; the function compresses what SimpleITK wrote.
+_WRITERS = {
+    ".nii": ("NiftiImageIO", None),
+    ".nii.gz": ("NiftiImageIO", compress.compress_nifti),
+    ".mha": ("MetaImageIO", compress.compress_metaimage),
+    ".nrrd": ("NrrdImageIO", compress.compress_nrrd),
+    ".seg.nrrd": ("NrrdImageIO", compress.compress_nrrd),
+}
+_STORED_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
+
+
+def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> None:
+    """Write a volume in the format the file name says.
+
+    Truth values are stored as uint8 and float16 as float32, which every reader knows; other types are kept.
+    ``.nii.gz``, ``.mha``, ``.nrrd`` and ``.npz`` are compressed. ``.npz`` holds the array ``array`` and, if
+    the grid is known, ``spacing``, ``origin`` and ``direction`` as in `Grid`; ``.npy`` has no geometry.
+
+    Args:
+        path: The file to write, ending in ``.nii``, ``.nii.gz``, ``.mha``, ``.nrrd``, ``.npy`` or ``.npz``;
+            replaced if it exists.
+        volume: What to write.
+        compression_level: 0 (fastest) to 3 (smallest); isal's levels, of which 0 compresses too.
+
+    Raises:
+        InputError: If the format cannot be written, or not with voxels of this type.
+        OutputError: If the operating system refuses. No part of the file is left, an older one stays.
+
+    Warns:
+        TwinTrackWarning: If the grid is not known and the format cannot say so: what reads the file will take
+            it for 1 mm voxels at the origin.
+    """
+    ending = require_ending(path)
+    if ending not in WRITABLE_ENDINGS:
+        raise InputError(f"{path}: {ending} is not written; use one of {', '.join(WRITABLE_ENDINGS)}")
+    if compression_level not in range(4):
+        raise InputError(f"{path}: the compression level is {compression_level}; it must be 0, 1, 2 or 3")
+    array = _storable(volume, path)
+    if not volume.grid.known and ending not in ARRAY_ENDINGS:
+        warnings.warn(
+            f"{path}: the grid of {volume.name} is not known; the file will say 1 mm voxels at the origin",
+            TwinTrackWarning,
+            stacklevel=2,
+        )
+    with replacing(path) as temporary:
+        if ending == ".npy":
+            with temporary.open("wb") as file:
+                npy_format.write_array(file, array, allow_pickle=False)
+        elif ending == ".npz":
+            _write_npz(temporary, array, volume.grid, compression_level)
+        else:
+            _write_image(path, temporary, array, volume.grid, ending, compression_level)
+
+
+def _storable(volume: Volume, path: Path) -> NDArray[Any]:
+    array = volume.array
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    elif array.dtype == np.float16:
+        array = array.astype(np.float32)
+    if array.dtype.str[1:] not in _STORED_TYPES or array.size == 0:
+        raise InputError(
+            f"{path}: an array of type {array.dtype} and shape {array.shape} cannot be stored as an image; "
+            "there must be voxels, and they must be integers or floating-point numbers of up to 64 bits"
+        )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _write_npz(target: Path, array: NDArray[Any], grid: Grid, level: int) -> None:
+    """Write what `read_volume` reads back, with zlib: zipfile takes no other compressor."""
+    arrays = {"array": array}
+    if grid.known:
+        arrays |= {"spacing": np.array(grid.spacing), "origin": np.array(grid.origin)}
+        arrays |= {"direction": np.array(grid.direction)}
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=max(level, 1)) as archive:
+        for name, content in arrays.items():
+            # Pitfall: a member opened by ZipInfo ignores the level. Opened by name, it holds no time either.
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                npy_format.write_array(file, content, allow_pickle=False)
+
+
+def _write_image(path: Path, target: Path, array: NDArray[Any], grid: Grid, ending: str, level: int) -> None:
+    image_io, compressor = _WRITERS[ending]
+    if compressor is None:
+        _write_raw(target, array, grid, image_io, path)
+        compress.require_nifti(target, voxel_bytes=array.nbytes)
+        return
+    with scratch_folder() as folder:
+        raw = folder / f"image{ending.removesuffix('.gz')}"
+        _write_raw(raw, array, grid, image_io, path)
+        compressor(raw, target, voxel_bytes=array.nbytes, level=level)
+
+
+def _write_raw(target: Path, array: NDArray[Any], grid: Grid, image_io: str, path: Path) -> None:
+    image = sitk.GetImageFromArray(array, isVector=False)
+    image.SetSpacing([float(size) for size in grid.spacing[::-1]])
+    image.SetOrigin([float(position) for position in grid.origin])
+    image.SetDirection([float(cosine) for cosine in grid.direction])
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO(image_io)
+    writer.SetFileName(str(target))
+    writer.UseCompressionOff()
+    try:
+        with quiet():
+            writer.Execute(image)
+    except RuntimeError as error:
+        raise OutputError(f"cannot write {path}: SimpleITK says: {str(error).strip().splitlines()[-1]}") from error
