@@ -14,11 +14,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 import twintrack as tt
 from twintrack.cohort.find import find_cohort
-from twintrack.evaluation.scores import POOLED, SCORES
+from twintrack.evaluation.protocols.response import POOLED, SCORES
+from twintrack.evaluation.tables import as_markdown
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "temperature": {"method": "temperature"},
@@ -58,6 +60,7 @@ def main(
         section("All cases", calibration, test),
         section("Cases with four radiologists", four_fit, four),
     ]
+    sections.append(quantisation(four_fit))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(["<!-- written by experiments/lidc2d.py -->", *sections]) + "\n", encoding="utf-8")
     print(out.read_text(encoding="utf-8"))
@@ -82,9 +85,9 @@ def section(title: str, fitted_on: tt.Cohort, scored_on: tt.Cohort) -> str:
     patients = next(iter(found.values()))["n_patients"]
     lines = [
         f"## {title}",
-        f"Fitted on {len(fitted_on)} cases, scored on {len(scored_on)} cases of {patients} patients. In bold: better than "
-        "raw with the 95 % interval of the paired difference (bootstrap over patients) on one side of 0; in italics: worse "
-        "likewise.",
+        f"Fitted on {len(fitted_on)} cases, scored on {len(scored_on)} cases of {patients} patients. In bold: better "
+        "than raw with the 95 % interval of the paired difference (bootstrap over patients) on one side of 0; in "
+        "italics: worse likewise.",
         table(found),
         "Paired differences to raw with their intervals, and the share of cases that improved:",
         difference_table(found),
@@ -92,15 +95,30 @@ def section(title: str, fitted_on: tt.Cohort, scored_on: tt.Cohort) -> str:
     return "\n\n".join(lines)
 
 
+def quantisation(fitted_on: tt.Cohort) -> str:
+    """Say how far isotonic on levels is from isotonic on single probabilities."""
+    levels, single = tt.fit(fitted_on), tt.fit(fitted_on, exact=True)
+    p = np.concatenate([case.read().probability().ravel() for case in fitted_on])
+    gap = float(np.sqrt(np.mean((levels.map(p) - single.map(p)) ** 2)))
+    return (
+        "## Levels and single probabilities\n\nIsotonic on levels differs from isotonic on single probabilities by "
+        f"{gap:.1e} (root mean square over the {p.size:,} voxels of the {len(fitted_on)} calibration cases with four "
+        "radiologists)."
+    )
+
+
 def table(found: dict[str, dict[str, Any]]) -> str:
     """One row per variant, one column per score."""
     names = [f"{score.label} {unit(score.name)}".strip() for score in SHOWN]
     rows = [
-        ["raw ensemble", *(number(score.name, first(found)["scores"][score.name]["raw"]["value"]) for score in SHOWN)]
+        [
+            "raw ensemble",
+            *(number(score.name, first(found)["scores"][score.name]["predictions"]["raw"]["value"]) for score in SHOWN),
+        ]
     ]
     for name, summary in found.items():
         rows.append([name, *(marked(score.name, summary["scores"][score.name]) for score in SHOWN)])
-    return markdown(["", *names], rows)
+    return as_markdown(["", *names], rows)
 
 
 def difference_table(found: dict[str, dict[str, Any]]) -> str:
@@ -109,20 +127,21 @@ def difference_table(found: dict[str, dict[str, Any]]) -> str:
     for score in SHOWN:
         row = [f"{score.label} {unit(score.name)}".strip()]
         for name in ("isotonic", "temperature"):
-            entry = found[name]["scores"][score.name]["difference"]
+            (entry,) = found[name]["scores"][score.name]["differences"]
             text = " to ".join(number(score.name, entry[end]) for end in ("low", "high"))
             share = ""
             if "cases_improved" in entry:
                 share = f"; {100 * entry['cases_improved'] / found[name]['n_cases']:.0f} %"
             row.append(f"{number(score.name, entry['value'])} ({text}){share}")
         rows.append(row)
-    return markdown(["score", "isotonic − raw", "temperature − raw"], rows)
+    return as_markdown(["score", "isotonic − raw", "temperature − raw"], rows)
 
 
 def marked(name: str, entry: dict[str, Any]) -> str:
     """Mark a difference that the interval puts on one side of 0."""
-    text = number(name, entry["calibrated"]["value"])
-    low, high = entry["difference"]["low"], entry["difference"]["high"]
+    text = number(name, entry["predictions"]["calibrated"]["value"])
+    (gap,) = entry["differences"]
+    low, high = gap["low"], gap["high"]
     if low <= 0 <= high:
         return text
     better = (high < 0) == (entry["better"] == "lower")
@@ -142,12 +161,6 @@ def unit(name: str) -> str:
 def first(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Give any summary; raw is the same in all."""
     return next(iter(found.values()))
-
-
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """Lay out a table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 if __name__ == "__main__":

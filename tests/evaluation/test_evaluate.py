@@ -9,8 +9,8 @@ import twintrack as tt
 from twintrack.errors import CohortError, InputError
 from twintrack.evaluation import write_evaluation
 from twintrack.evaluation.overlap import thresholded_dice
+from twintrack.evaluation.protocols.response import POOLED, SCORES
 from twintrack.evaluation.reliability import mhr_calibration_error
-from twintrack.evaluation.scores import POOLED, SCORES
 from twintrack.evaluation.top_label import top_label_calibration_error
 from twintrack.evaluation.volume import crps_empirical, crps_gaussian
 
@@ -58,26 +58,31 @@ def test_pooled_errors_equal_those_of_all_voxels(cases):
     p = np.concatenate([one.members[0].ravel() for one in data])
     r = np.concatenate([np.mean(list(one.raters.values()), axis=0).ravel() for one in data]).astype(np.float32)
     scores = tt.evaluate(cases, repeats=5).summary["scores"]
-    assert scores["pooled_mhr_ece"]["raw"]["value"] == pytest.approx(mhr_calibration_error(p, r), rel=1e-6)
+    assert scores["pooled_mhr_ece"]["predictions"]["raw"]["value"] == pytest.approx(
+        mhr_calibration_error(p, r), rel=1e-6
+    )
     mass = mhr_calibration_error(p, r, binning="mass")
-    assert scores["pooled_mhr_ece_mass"]["raw"]["value"] == pytest.approx(mass, rel=1e-6)
+    assert scores["pooled_mhr_ece_mass"]["predictions"]["raw"]["value"] == pytest.approx(mass, rel=1e-6)
 
 
 def test_calibration_on_the_same_cases_removes_the_pooled_error(cases):
     found = tt.evaluate(cases, calibration=tt.fit(cases, exact=True), repeats=50)
-    pooled = found.summary["scores"]["pooled_mhr_ece"]
+    pooled = found.summary["scores"]["pooled_mhr_ece"]["predictions"]
     assert pooled["calibrated"]["value"] < 0.02 * pooled["raw"]["value"]
     mse = found.summary["scores"]["mse"]
-    assert mse["difference"]["value"] == pytest.approx(mse["calibrated"]["value"] - mse["raw"]["value"])
-    assert mse["difference"]["low"] <= mse["difference"]["value"] <= mse["difference"]["high"]
-    assert mse["difference"]["cases_improved"] + mse["difference"]["cases_worsened"] <= 6
+    (gap,) = mse["differences"]
+    assert (gap["of"], gap["to"]) == ("calibrated", "raw")
+    values = mse["predictions"]
+    assert gap["value"] == pytest.approx(values["calibrated"]["value"] - values["raw"]["value"])
+    assert gap["low"] <= gap["value"] <= gap["high"]
+    assert gap["cases_improved"] + gap["cases_equal"] + gap["cases_worsened"] == 6
     assert found.summary["n_cases_seen_by_the_fit"] == 6
 
 
 def test_the_identity_changes_nothing(cases):
     found = tt.evaluate(cases, calibration=tt.fit(cases, method="identity"), repeats=20)
     for score in (*SCORES, *POOLED):
-        gap = found.summary["scores"][score.name]["difference"]
+        (gap,) = found.summary["scores"][score.name]["differences"]
         assert (gap["value"], gap["low"], gap["high"]) == (0, 0, 0)
         assert gap.get("cases_improved", 0) == 0
 
@@ -103,7 +108,10 @@ def test_better_means_better():
 
 def test_the_same_seed_gives_the_same_summary(cases):
     assert tt.evaluate(cases, repeats=30, seed=4).summary == tt.evaluate(cases, repeats=30, seed=4).summary
-    a, b = (tt.evaluate(cases, repeats=30, seed=seed).summary["scores"]["mse"]["raw"]["low"] for seed in (4, 5))
+    a, b = (
+        tt.evaluate(cases, repeats=30, seed=seed).summary["scores"]["mse"]["predictions"]["raw"]["low"]
+        for seed in (4, 5)
+    )
     assert a != b
 
 

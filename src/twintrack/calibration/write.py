@@ -7,8 +7,9 @@ from pathlib import Path
 
 from twintrack.calibration.calibration import Calibration
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
-from twintrack.errors import CohortError, OutputError
+from twintrack.errors import CohortError
 from twintrack.images import Volume, write_volume
+from twintrack.images.atomic import make_folder
 
 
 def write_responses(
@@ -38,10 +39,7 @@ def write_responses(
         OutputError: If a map cannot be written.
         TwinTrackError: If a case cannot be used and `on_bad` is None, or its map would replace one of its own inputs.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    make_folder(folder)
 
     def write(case: Case, data: CaseData) -> Path:
         calibration.check(case)

@@ -9,6 +9,7 @@ import typer
 
 from twintrack.cli import options
 from twintrack.cli.display import Skipped, show_json, show_written, track
+from twintrack.errors import CohortError
 
 
 def command(
@@ -36,11 +37,12 @@ def command(
     cohort = options.cohort_from(
         members=members, roi=roi, cases=cases, split=split, foreground=foreground, skip_bad=skip_bad
     )
-    skipped = Skipped()
-    written = write_responses(
-        fitted, cohort, folder=out, ending=ending, on_bad=skipped if skip_bad else None, progress=track
-    )
-    skipped.show()
+    with Skipped() as skipped:
+        written = write_responses(
+            fitted, cohort, folder=out, ending=ending, on_bad=skipped if skip_bad else None, progress=track
+        )
+        if not written:
+            raise CohortError("there is nothing to write: every case was skipped")
     if json:
         show_json({"written": [str(path) for path in written], "skipped": skipped.reasons})
         return

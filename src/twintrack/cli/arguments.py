@@ -31,7 +31,8 @@ def spread(arguments: Sequence[str]) -> list[str]:
     open_option, n_values = None, 0
     for word in arguments:
         if word.startswith("-"):
-            open_option, n_values = (word if word in SEVERAL else None), 0
+            name, _, first = word.partition("=")
+            open_option, n_values = (name if name in SEVERAL else None), int(bool(first))
         elif open_option:
             if n_values:
                 given.append(open_option)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from twintrack.cli.display import output, show_written, track
+from twintrack.cli.display import counting, output, show_written, track
 from twintrack.cli.evaluate import show_scores
+from twintrack.cohort import Cohort
 from twintrack.cohort.find import find_cohort
 
 
@@ -27,8 +28,12 @@ def command(
     from twintrack.evaluation import evaluate, write_evaluation  # noqa: PLC0415
     from twintrack.synthetic import write_cohort  # noqa: PLC0415
 
-    data = out / "cohort"
-    write_cohort(data, n_cases=n_cases, seed=seed, progress=track_numbers)
+    data = out / f"cohort-seed-{seed}-cases-{n_cases}"
+    if (data / "cases.csv").exists():
+        output.print(f"using the phantoms of an earlier run in {data}")
+    else:
+        with counting("Making phantoms", n_cases) as done:
+            write_cohort(data, n_cases=n_cases, seed=seed, on_case=done)
 
     def part(split: str) -> Cohort:
         return find_cohort(

@@ -6,13 +6,17 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from typing_extensions import Self
 
 from twintrack.cohort import Case
 from twintrack.errors import TwinTrackError
@@ -23,40 +27,60 @@ output = Console(highlight=False, soft_wrap=True)
 """Results."""
 
 _PLAIN_STEPS = 10
+_WIDEST = 10_000
 
 
 def track(cases: Sequence[Case], label: str) -> Iterator[Case]:
     """Give the cases on while showing progress: a bar on a terminal, a few plain lines elsewhere."""
+    with counting(label, len(cases)) as done:
+        for case in cases:
+            yield case
+            done(case.id)
+
+
+@contextmanager
+def counting(label: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show how many of `total` cases are done; the callable given is called once for each."""
     if not console.is_terminal:
-        yield from _track_plainly(cases, label)
+        yield _plain_counter(label, total)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        yield from bar.track(cases, description=label)
+        task = bar.add_task(label, total=total)
+        yield lambda _: bar.advance(task)
 
 
-def _track_plainly(cases: Sequence[Case], label: str) -> Iterator[Case]:
-    every = max(1, len(cases) // _PLAIN_STEPS)
-    for n, case in enumerate(cases, start=1):
-        yield case
-        if n % every == 0 or n == len(cases):
-            console.print(f"{label}: {n} of {len(cases)} cases", highlight=False)
+def _plain_counter(label: str, total: int) -> Callable[[str], None]:
+    every, counter = max(1, total // _PLAIN_STEPS), count(1)
+
+    def done(_: str) -> None:
+        n = next(counter)
+        if n % every == 0 or n == total:
+            console.print(f"{label}: {n} of {total} cases", highlight=False)
+
+    return done
 
 
 class Skipped:
-    """Collects the cases that could not be used, where the user asked to go on without them."""
+    """Collects the cases that could not be used, where the user asked to go on without them.
+
+    As a context it lists them at the end of the block, also when an error or an interrupt ends it: where no case is
+    left the reasons are all there is to say.
+    """
 
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
 
     def __call__(self, case: Case, error: TwinTrackError) -> None:
         """Note a case; the signature is `twintrack.cohort.OnBad`."""
-        self.reasons[case.id] = str(error)
+        self.reasons[case.id] = str(error).removeprefix(f"case {case.id}: ")
 
-    def show(self) -> None:
-        """List what was left out."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self.reasons:
-            console.print(f"[yellow]{len(self.reasons)} cases were left out:[/]", highlight=False)
+            console.print(f"[yellow]cases left out: {len(self.reasons)}[/]", highlight=False)
         for case_id, reason in self.reasons.items():
             console.print(f"  {escape(case_id)}: {escape(reason)}", highlight=False, soft_wrap=True)
 
@@ -73,7 +97,9 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]])
         table.add_column(name, justify="left" if k == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    output.print(table)
+    # Pitfall: fitted to a narrow terminal, or to the 80 columns of a log, rich leaves whole columns empty.
+    table.width = Measurement.get(output, output.options.update(width=_WIDEST), table).maximum
+    output.print(table, crop=False)
 
 
 def show_written(paths: Iterable[Any]) -> None:

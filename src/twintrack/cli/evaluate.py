@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from twintrack.cli import options
-from twintrack.cli.display import Skipped, show_json, show_table, show_written, track
+from twintrack.cli.display import Skipped, console, show_json, show_table, show_written, track
 
 
 def command(
@@ -23,6 +24,10 @@ def command(
     split: options.Split = None,
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
+    protocol: Annotated[str, typer.Option(help="response, pdacvi-official or pdacvi-corrected.")] = "response",
+    ceiling: Annotated[
+        bool, typer.Option("--ceiling", help="Also score each rater against the others: the human ceiling.")
+    ] = False,
     repeats: Annotated[int, typer.Option(help="Resamples of the bootstrap over patients.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     skip_bad: options.SkipBad = False,
@@ -47,17 +52,18 @@ def command(
         rater_labels=rater_labels,
         skip_bad=skip_bad,
     )
-    skipped = Skipped()
-    found = evaluate(
-        cohort,
-        calibration=fitted,
-        repeats=repeats,
-        seed=seed,
-        on_bad=skipped if skip_bad else None,
-        progress=track,
-    )
-    written = write_evaluation(found, out)
-    skipped.show()
+    with Skipped() as skipped:
+        found = evaluate(
+            cohort,
+            calibration=fitted,
+            protocol=protocol,
+            ceiling=ceiling,
+            repeats=repeats,
+            seed=seed,
+            on_bad=skipped if skip_bad else None,
+            progress=track,
+        )
+        written = write_evaluation(found, out)
     if json:
         show_json({"skipped": skipped.reasons, **found.summary})
         return
@@ -65,28 +71,39 @@ def command(
     show_written(written)
 
 
+TABLES = (("raw", "calibrated"), ("human", "raw_vs_others", "calibrated_vs_others"))
+"""Which predictions are shown beside each other."""
+
+
 def show_scores(summary: dict[str, Any]) -> None:
-    """Print the cohort's scores: raw and, where there is one, calibrated with the paired difference."""
-    calibrated = "calibrated" in summary["reliability"]
-    header = [
-        "score",
-        "better",
-        "raw",
-        *(["calibrated", "difference [95 %]", "cases better / worse"] if calibrated else []),
-    ]
-    title = f"{summary['n_cases']} cases, {summary['n_patients']} patients"
-    show_table(title, header, [_row(entry, calibrated=calibrated) for entry in summary["scores"].values()])
+    """Print the cohort's scores and their paired differences; the human ceiling has a table of its own."""
+    title = f"{summary['n_cases']} cases, {summary['n_patients']} patients, protocol {summary['protocol']}"
+    for names in TABLES:
+        entries = [entry for entry in summary["scores"].values() if names[0] in entry["predictions"]]
+        if not entries:
+            continue
+        shown = [name for name in names if name in entries[0]["predictions"]]
+        gaps = entries[0]["differences"]
+        pairs = [(gap["of"], gap["to"]) for gap in gaps if gap["of"] in shown and gap["to"] in shown]
+        header = [f"{of} − {to} [95 %], cases better/worse" for of, to in pairs]
+        show_table(title, ["score", "better", *shown, *header], [_row(entry, shown, pairs) for entry in entries])
+        title = "Human ceiling: one rater against the others, and the predictions against the same others"
+    if seen := summary["n_cases_seen_by_the_fit"]:
+        console.print(f"[yellow]warning:[/] the calibration was fitted on {seen} of these cases", highlight=False)
 
 
-def _row(entry: dict[str, Any], *, calibrated: bool) -> list[str]:
+def _row(entry: dict[str, Any], names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
     label = f"{entry['label']} ({entry['unit']})" if entry["unit"] else entry["label"]
-    row = [label, entry["better"], _number(entry["raw"]["value"])]
-    if calibrated:
-        gap = entry["difference"]
-        wins = f"{gap['cases_improved']} / {gap['cases_worsened']}" if "cases_improved" in gap else ""
-        interval = f"{_number(gap['value'])} [{_number(gap['low'])}, {_number(gap['high'])}]"
-        row += [_number(entry["calibrated"]["value"]), interval, wins]
-    return row
+    found = {(gap["of"], gap["to"]): gap for gap in entry["differences"]}
+    values = [_number(entry["predictions"].get(name, {}).get("value")) for name in names]
+    return [label, entry["better"], *values, *(_difference(found.get(pair)) for pair in pairs)]
+
+
+def _difference(gap: dict[str, Any] | None) -> str:
+    if gap is None:
+        return ""
+    wins = f", {gap['cases_improved']}/{gap['cases_worsened']}" if "cases_improved" in gap else ""
+    return f"{_number(gap['value'])} [{_number(gap['low'])}, {_number(gap['high'])}]{wins}"
 
 
 def _number(value: float | None) -> str:

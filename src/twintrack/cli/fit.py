@@ -43,6 +43,7 @@ def command(
     """
     from twintrack.calibration import fit  # noqa: PLC0415  (keeps --help fast)
 
+    options.require_folder_of(out)
     cohort = options.cohort_from(
         raters=raters,
         members=members,
@@ -53,24 +54,23 @@ def command(
         rater_labels=rater_labels,
         skip_bad=skip_bad,
     )
-    skipped = Skipped()
-    calibration = fit(
-        cohort,
-        method=method,
-        target=target,
-        weighting=weighting,
-        exact=exact,
-        pin_zero=pin_zero,
-        on_bad=skipped if skip_bad else None,
-        progress=track,
-    )
-    calibration.save(out)
-    skipped.show()
+    with Skipped() as skipped:
+        calibration = fit(
+            cohort,
+            method=method,
+            target=target,
+            weighting=weighting,
+            exact=exact,
+            pin_zero=pin_zero,
+            on_bad=skipped if skip_bad else None,
+            progress=track,
+        )
+        calibration.save(out)
     about = calibration.provenance
     if json:
         show_json({"calibration": str(out), "skipped": skipped.reasons, **about.model_dump(exclude={"cases"})})
         return
-    raters_text = ", ".join(f"{n} cases with {k} raters" for k, n in about.raters.items())
+    raters_text = ", ".join(f"{n} with {k} raters" for k, n in about.raters.items())
     output.print(
         f"{calibration.method} fitted to the {about.target}: {about.n_cases} cases ({raters_text}), "
         f"{about.n_voxels:,} voxels"

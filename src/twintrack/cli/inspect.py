@@ -10,6 +10,7 @@ import typer
 
 from twintrack.cli import options
 from twintrack.cli.display import Skipped, show_json, show_table, track
+from twintrack.errors import CohortError
 
 if TYPE_CHECKING:
     from twintrack.raters.survey import Survey
@@ -41,13 +42,17 @@ def command(
         rater_labels=rater_labels,
         skip_bad=True,
     )
-    bad = Skipped()
-    found = survey(cohort, on_bad=bad, progress=track)
-    if json:
-        show_json({**asdict(found), "problems": bad.reasons})
-    else:
-        show_table("What was found", ["", ""], _rows(found))
-        bad.show()
+    with Skipped() as bad:
+        try:
+            found = survey(cohort, on_bad=bad, progress=track)
+        except CohortError:
+            if json:
+                show_json({"cases": 0, "problems": bad.reasons})
+            raise
+        if json:
+            show_json({**asdict(found), "problems": bad.reasons})
+        else:
+            show_table("What was found", ["", ""], _rows(found))
     if bad.reasons:
         raise typer.Exit(1)
 
@@ -72,7 +77,7 @@ def _rows(found: Survey) -> Iterator[tuple[str, str]]:
 
 
 def _counts(numbers: Mapping[int, int]) -> str:
-    return ", ".join(f"{k} ({n} cases)" for k, n in sorted(numbers.items())) or "none"
+    return ", ".join(f"{k} ({n} {'case' if n == 1 else 'cases'})" for k, n in sorted(numbers.items())) or "none"
 
 
 def _sizes(spacing: tuple[float, ...]) -> str:

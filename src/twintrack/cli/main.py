@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import typer
 
-from twintrack.cli import apply, demo, evaluate, fit, inspect
+from twintrack.cli import apply, compare, demo, evaluate, fit, inspect
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
 from twintrack.errors import TwinTrackError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM, as shells know it: 128 + SIGINT."""
+
+
+class _StopError(Exception):
+    """Carries an interrupt past the parser, which ends without a word or with its own, by its version."""
+
+
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt as error:
+            raise _StopError from error
+
+    return run
+
 
 app = typer.Typer(
     name="twintrack",
@@ -22,19 +45,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
-for module in (inspect, fit, apply, evaluate, demo):
-    app.command(name=module.__name__.rpartition(".")[2])(module.command)
+for module in (inspect, fit, apply, evaluate, compare, demo):
+    app.command(name=module.__name__.rpartition(".")[2])(_interruptible(module.command))
 
 
-@app.callback()
-def _version(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from importlib.metadata import version as installed  # noqa: PLC0415  (only for this option)
 
         typer.echo(installed("twintrack"))
         raise typer.Exit
+
+
+# Pitfall: what the callback itself does happens only once a command is given; an option's own callback comes before.
+@app.callback()
+def _before_any_command(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    pass
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,24 +74,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The arguments; None takes those of the process.
 
     Raises:
-        SystemExit: Always: 0 after success, 1 after an error that is the input's, 2 after wrong arguments.
+        SystemExit: Always: 0 after success, 1 after an error that is the input's, 2 after wrong arguments, 130 after an
+            interrupt.
     """
     given = spread(sys.argv[1:] if arguments is None else list(arguments))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _terminating_cleanly():
         warnings.showwarning = _show_warning
         try:
             app(given, prog_name="twintrack")
         except TwinTrackError as error:
             _fail(str(error))
+        except _StopError:
+            _fail("interrupted; files written before are whole and stay, none is half-written", code=INTERRUPTED)
         except MemoryError:
             _fail("there is not enough memory for this case")
         except OSError as error:
             _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
 
 
-def _fail(message: str) -> None:
+@contextlib.contextmanager
+def _terminating_cleanly() -> Iterator[None]:
+    """Treat SIGTERM, by which batch systems and containers end a process, as Ctrl-C: no temporary stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals can be handled in the main thread only
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _fail(message: str, *, code: int = 1) -> None:
     console.print(f"[bold red]error:[/] {_escape(message)}", highlight=False, soft_wrap=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from twintrack.cohort import Cohort
 from twintrack.cohort.find import find_cohort
-from twintrack.errors import CohortError
+from twintrack.errors import CohortError, OutputError
 
 Raters: TypeAlias = Annotated[
     list[Path] | None,
@@ -29,7 +29,7 @@ Members: TypeAlias = Annotated[
 ]
 Roi: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--roi", help="Folder with an ROI per case: <case>.nii.gz or <case>/roi.nii.gz."),
+    typer.Option("--roi", help="Folder with an ROI for every case: CASE.nii.gz or CASE/roi.nii.gz."),
 ]
 Cases: TypeAlias = Annotated[
     Path | None,
@@ -88,6 +88,14 @@ def cohort_from(
     if not skip_bad:
         cohort.require_sound()
     return cohort
+
+
+def require_folder_of(file: Path) -> None:
+    """Raise an `OutputError` before any work is done if there is no place for what will come of it."""
+    if not file.parent.is_dir():
+        raise OutputError(f"cannot write {file}: there is no folder {file.parent}; make it first")
+    if file.is_dir():
+        raise OutputError(f"cannot write {file}: it is a folder; name a file")
 
 
 def _words(text: str | None) -> list[str | int] | None:

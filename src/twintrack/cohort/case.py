@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from twintrack.cohort.checks import common_grid, mask_array, probability_array
 from twintrack.cohort.sources import AnySource, Source, as_source
 from twintrack.compute.blocks import blocks, flat, mean_of
-from twintrack.errors import CohortError
+from twintrack.errors import CohortError, InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
 
@@ -80,7 +81,8 @@ class Case:
         problem: Why the case cannot be used, where that is known before anything is read.
 
     Raises:
-        CohortError: If both members and probability are given, or neither raters, members nor probability.
+        CohortError: If both members and probability are given, or neither raters, members nor probability, or one
+            array or file stands where several are expected.
         GeometryError: If an array does not fit `grid` or `spacing`.
 
     Examples:
@@ -111,6 +113,8 @@ class Case:
     ) -> None:
         if probability is not None and len(members):
             raise CohortError(f"case {id}: give members or one probability, not both")
+        _require_several(members, f"case {id}: members")
+        _require_several(raters, f"case {id}: raters")
 
         def source(given: AnySource, what: str) -> Source:
             return as_source(given, name=f"{what} of case {id}", grid=grid, spacing=spacing)
@@ -161,9 +165,15 @@ class Case:
         if self.problem:
             raise CohortError(f"case {self.id}: {self.problem}")
         if members and not self.members:
-            raise CohortError(f"case {self.id}: no member predicted it")
+            raise CohortError(f"case {self.id}: no member predicted it; give the members' predictions (--members)")
         if raters and not self.raters:
-            raise CohortError(f"case {self.id}: no rater drew it; a calibration and a score need at least one")
+            raise CohortError(
+                f"case {self.id}: no rater drew it; a calibration and a score need at least one (--raters)"
+            )
+        with _naming(self.id):
+            return self._read(members=members, raters=raters, vessels=vessels)
+
+    def _read(self, *, members: bool, raters: bool, vessels: bool) -> CaseData:
         maps = [source.read() for source in self.members] if members else []
         masks = {name: source.read() for name, source in self.raters.items()} if raters else {}
         roi = self.roi.read() if members and self.roi else None
@@ -186,3 +196,26 @@ class Case:
             InputError: If the file cannot be read.
         """
         return self.image.read() if self.image else None
+
+
+def _require_several(given: object, what: str) -> None:
+    """Refuse what could be walked through but is one thing.
+
+    Pitfall: the slices of a lone 3-D array would be taken for members, the letters of a file name for files.
+    """
+    one_array = isinstance(given, np.ndarray) and given.ndim != 4
+    if one_array or isinstance(given, (str, Path, Volume)):
+        raise CohortError(
+            f"{what}: a sequence is expected; write [x] for one, list(x) where the first axis counts them"
+        )
+
+
+@contextlib.contextmanager
+def _naming(case_id: str) -> Iterator[None]:
+    """Say which case it is where the files' names do not."""
+    try:
+        yield
+    except InputError as error:
+        if f"case {case_id}" in str(error):
+            raise
+        raise type(error)(f"case {case_id}: {error}") from error

@@ -43,9 +43,9 @@ class ListedCase:
 def read_case_list(path: Path, *, split: str | None = None) -> list[ListedCase]:
     """Read the CSV.
 
-    The column ``case`` is required. Known besides: ``patient``, ``split``, ``members`` (or ``probability``), ``raters``
-    (paths, or how many there must be), ``roi``, ``vessels``, ``image``. Paths are relative to the CSV's folder;
-    several are separated by semicolons. Other columns are passed over.
+    The column ``case`` is required, and no cell of it may be empty. Known besides: ``patient``, ``split``, ``members``
+    (or ``probability``), ``raters`` (paths, or how many there must be), ``roi``, ``vessels``, ``image``. Paths are
+    relative to the CSV's folder; several are separated by semicolons. Other columns are passed over.
 
     Args:
         path: The CSV, UTF-8, with a header row.
@@ -55,19 +55,15 @@ def read_case_list(path: Path, *, split: str | None = None) -> list[ListedCase]:
         The rows in their order.
 
     Raises:
-        CohortError: If the file cannot be read, lacks ``case``, names a case twice, or has no row of the split.
+        CohortError: If the file cannot be read, lacks ``case``, lists no case or one twice, or has no row of the
+            split.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            if "case" not in (reader.fieldnames or []):
-                raise CohortError(f"{path}: there is no column 'case'; its columns are {reader.fieldnames}")
-            rows = [_row(row, path.parent) for row in reader if any(row.values())]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CohortError(f"cannot read the list of cases {path}: {error}") from error
-    twice = [name for name, n in Counter(row.id for row in rows).items() if n > 1]
-    if twice:
-        raise CohortError(f"{path}: case {twice[0]!r} is listed {Counter(row.id for row in rows)[twice[0]]} times")
+    rows = _read_rows(path)
+    if not rows:
+        raise CohortError(f"{path}: the list is empty: no case was found below its header")
+    for name, n in Counter(row.id for row in rows).items():
+        if n > 1:
+            raise CohortError(f"{path}: case {name!r} is listed {n} times; case ids must be unique")
     if split is None:
         return rows
     known = sorted({row.split for row in rows if row.split})
@@ -76,12 +72,29 @@ def read_case_list(path: Path, *, split: str | None = None) -> list[ListedCase]:
     return [row for row in rows if row.split == split]
 
 
-def _row(row: dict[str, str | None], folder: Path) -> ListedCase:
-    cell = {
-        name: (value or "").strip()
-        for name, value in row.items()
-        if isinstance(name, str) and not isinstance(value, list)
-    }
+def _read_rows(path: Path) -> list[ListedCase]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            names = [name.strip() for name in reader.fieldnames or []]
+            if "case" not in names:
+                found = ", ".join(names) or "none"
+                raise CohortError(f"{path}: there is no column 'case'; its columns, separated by commas, are: {found}")
+            reader.fieldnames = names
+            return [_row(row, path, reader.line_num) for row in reader if any(row.values())]
+    except UnicodeDecodeError as error:
+        raise CohortError(f"cannot read the list of cases {path}: it is not text in UTF-8") from error
+    except (OSError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CohortError(f"cannot read the list of cases {path}: {why}") from error
+
+
+def _row(row: dict[str, str | None], path: Path, line: int) -> ListedCase:
+    folder = path.parent
+    # Under the key None the reader puts what lies beyond the last column.
+    cell = {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
+    if not cell["case"]:
+        raise CohortError(f"{path}, line {line}: the cell of column 'case' is empty")
 
     def paths(name: str) -> tuple[Path | None, ...]:
         text = cell.get(name, "")
@@ -91,7 +104,7 @@ def _row(row: dict[str, str | None], folder: Path) -> ListedCase:
     def one(name: str) -> Path | None:
         return folder / cell[name] if cell.get(name) else None
 
-    counted = cell.get("raters", "").isdigit()
+    counted = cell.get("raters", "").isdecimal()
     return ListedCase(
         id=cell["case"],
         patient=cell.get("patient") or None,

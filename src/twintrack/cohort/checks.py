@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.errors import InputError
+from twintrack.errors import GeometryError, InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
 
@@ -83,6 +83,11 @@ def common_grid(volumes: list[Volume]) -> Grid:
         GeometryError: If two grids differ; the message names both files and both grids.
     """
     reference = next((volume for volume in volumes if volume.grid.known), volumes[0])
-    for volume in volumes:
-        reference.grid.require_same(volume.grid, name=reference.name, other_name=volume.name)
+    try:
+        for volume in volumes:
+            reference.grid.require_same(volume.grid, name=reference.name, other_name=volume.name)
+    except GeometryError as error:
+        raise GeometryError(
+            f"{error}\nAre both of this case? If so, export both from the same image, or resample one to the other."
+        ) from error
     return reference.grid

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar, overload
 
 from twintrack.cohort.case import Case, CaseData
-from twintrack.errors import CohortError, TwinTrackError
+from twintrack.errors import CohortError, OutputError, TwinTrackError
 
 Result = TypeVar("Result")
 
@@ -32,7 +33,7 @@ class Cohort(Sequence[Case]):
         self._cases = tuple(cases)
         twice = [name for name, n in Counter(case.id for case in self._cases).items() if n > 1]
         if twice:
-            raise CohortError(f"{len(twice)} case ids occur more than once: {shorten(twice)}")
+            raise CohortError(f"case ids must be unique; more than once there is: {shorten(twice)}")
 
     @overload
     def __getitem__(self, index: int) -> Case: ...
@@ -79,6 +80,7 @@ def map_cases(
     label: str,
     members: bool = True,
     raters: bool = True,
+    vessels: bool = False,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Result]:
@@ -92,7 +94,9 @@ def map_cases(
         label: What is being done, for the progress display.
         members: Whether members are needed.
         raters: Whether raters are needed.
-        on_bad: Called with a case that cannot be used and the reason; the walk then goes on. None: raise.
+        vessels: Whether vessels are read, where there are any.
+        on_bad: Called with a case that cannot be used and the reason; the walk then goes on. None: raise. A file that
+            cannot be written is no fault of the case and always raised.
         progress: Wraps the cases to show progress.
 
     Yields:
@@ -100,6 +104,7 @@ def map_cases(
 
     Raises:
         CohortError: If there is no case, or (without `on_bad`) a case lacks what is needed.
+        OutputError: If a file cannot be written.
         TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable case.
     """
     cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
@@ -107,13 +112,22 @@ def map_cases(
         raise CohortError("the cohort is empty: no case was found")
     for case in progress(cohort, label) if progress else cohort:
         try:
-            result = function(case, case.read(members=members, raters=raters))
+            result = function(case, case.read(members=members, raters=raters, vessels=vessels))
         except TwinTrackError as error:  # noqa: PERF203  (one bad case must not end the loop)
-            if on_bad is None:
+            # Pitfall: on a full disk every case would be left out, and the end looks like success.
+            if on_bad is None or isinstance(error, OutputError):
                 raise
+            _forget_voxels(error)
             on_bad(case, error)
         else:
             yield result
+
+
+def _forget_voxels(error: BaseException | None) -> None:
+    """Let go of what an error's traceback holds: who keeps the error would keep the voxels of the case."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def shorten(names: Sequence[str], *, most: int = 5) -> str:

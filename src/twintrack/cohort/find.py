@@ -12,7 +12,7 @@ from twintrack.cohort.member_folders import MemberFolder, find_members
 from twintrack.cohort.rater_folders import RaterFiles, find_raters, images_in, natural, require_folder
 from twintrack.cohort.sources import ImageSource, MaskSource, PredictionSource, Source
 from twintrack.errors import CohortError
-from twintrack.images.nnunet import is_nnunet_npz
+from twintrack.images.nnunet import foreground_names, is_nnunet_npz
 
 
 def find_cohort(
@@ -34,7 +34,7 @@ def find_cohort(
         raters: Folders of raters' masks (`twintrack.cohort.rater_folders`). None given: raters are not looked for,
             unless the list of cases names them.
         members: Folders of members' predictions (`twintrack.cohort.member_folders`).
-        roi: Folder with an ROI for each case, ``<case>.nii.gz`` or ``<case>/roi.nii.gz``.
+        roi: Folder with an ROI for every case, ``<case>.nii.gz`` or ``<case>/roi.nii.gz``.
         cases: A CSV that selects cases, says their patient and split, or names their files
             (`twintrack.cohort.case_list`).
         split: Use the cases of this split only; needs `cases`.
@@ -55,7 +55,7 @@ def find_cohort(
     finder = _Finder(
         drawn=find_raters(raters, labels=labels) if raters else None,
         predicted=find_members(members, foreground=chosen) if members else None,
-        rois={} if roi is None else _find_rois(roi),
+        rois=None if roi is None else _find_rois(roi),
         labels=labels,
         foreground=chosen,
     )
@@ -73,7 +73,7 @@ class _Finder:
         *,
         drawn: dict[str, RaterFiles] | None,
         predicted: list[MemberFolder] | None,
-        rois: dict[str, Path],
+        rois: dict[str, Path] | None,
         labels: tuple[int, ...] | None,
         foreground: tuple[str | int, ...] | None,
     ) -> None:
@@ -93,7 +93,7 @@ class _Finder:
         drawn = (self.drawn or {}).get(listed.id, RaterFiles())
         masks = self._masks(listed) or drawn.masks
         members, problem = self._members(listed)
-        roi = listed.roi or self.rois.get(listed.id)
+        roi = listed.roi or (self.rois or {}).get(listed.id)
         return Case(
             listed.id,
             members=members,
@@ -103,8 +103,8 @@ class _Finder:
             image=ImageSource(listed.image) if listed.image else drawn.image,
             patient=listed.patient,
             split=listed.split,
-            foreground=self._foreground(),
-            problem=problem or self._rater_problem(listed, len(masks)),
+            foreground=self._foreground(listed),
+            problem=problem or self._rater_problem(listed, masks) or self._other_problem(members, masks, roi),
         )
 
     def _masks(self, listed: ListedCase) -> dict[str, MaskSource]:
@@ -129,15 +129,37 @@ class _Finder:
             f"{who} a probability for it{hint}" if not present else f"{who} no probability for it{hint}",
         )
 
-    def _rater_problem(self, listed: ListedCase, found: int) -> str | None:
-        if listed.n_raters is not None and self.drawn is not None and found != listed.n_raters:
-            return f"the list of cases says {listed.n_raters} raters; found are {found}"
-        if (self.drawn is not None or listed.raters) and not found:
-            return "no rater drew it"
+    def _rater_problem(self, listed: ListedCase, masks: dict[str, MaskSource]) -> str | None:
+        if self.drawn is None:
+            return None
+        if listed.n_raters is not None and len(masks) != listed.n_raters:
+            return (
+                f"the list of cases says {listed.n_raters} raters; found are {len(masks)}: {', '.join(masks) or 'none'}"
+            )
+        if not masks:
+            return f"no rater drew it: there is neither {listed.id}/annotation_… nor {listed.id} in a rater's folder"
         return None
 
-    def _foreground(self) -> tuple[str, ...] | None:
-        return self.predicted[0].foreground if self.predicted else None
+    def _other_problem(self, members: list[Source], masks: dict[str, MaskSource], roi: Path | None) -> str | None:
+        if not (members or masks):
+            return "the list of cases names neither members nor raters of it, and no folder of theirs is given"
+        # Pitfall: without its ROI the case would be calibrated everywhere, unlike all others.
+        if self.rois is not None and roi is None:
+            return "the folder of ROIs has none for it"
+        return None
+
+    def _foreground(self, listed: ListedCase) -> tuple[str, ...] | None:
+        if not listed.members:
+            return next((member.foreground for member in self.predicted or () if member.foreground), None)
+        folders = {path.parent: None for path in listed.members if is_nnunet_npz(path)}
+        said = [names for folder in folders if (names := foreground_names(folder, self.foreground))]
+        if len(set(said)) > 1:
+            text = "; ".join(", ".join(names) for names in said)
+            raise CohortError(
+                f"case {listed.id}: its members do not predict the same foreground: {text}. Choose it with "
+                "--foreground."
+            )
+        return said[0] if said else None
 
 
 def _source_of(path: Path, foreground: tuple[str | int, ...] | None) -> Source:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twintrack.cohort.rater_folders import images_in, natural, require_folder, subfolders
+from twintrack.cohort.rater_folders import images_in, natural, require_each_once, require_folder, subfolders
 from twintrack.cohort.sources import ImageSource, PredictionSource, Source
 from twintrack.errors import CohortError
 from twintrack.images.formats import image_stem, is_image
@@ -43,13 +43,13 @@ def find_members(folders: Sequence[Path], *, foreground: tuple[str | int, ...] |
         The members in the order given.
 
     Raises:
-        CohortError: If a folder is missing or holds no prediction, or members differ in what they call foreground.
+        CohortError: If a folder is missing, given twice or holds no prediction, or members differ in what they call
+            foreground.
         InputError: If the foreground cannot be resolved.
     """
     members = [_member(folder, foreground) for folder in _member_folders(folders)]
-    names = {member.foreground for member in members}
-    if len(names) > 1:
-        said = "; ".join(f"{member.name}: {member.foreground}" for member in members)
+    if len({member.foreground for member in members if member.foreground}) > 1:
+        said = "; ".join(f"{member.name}: {', '.join(member.foreground or ('not said',))}" for member in members)
         raise CohortError(f"the members do not predict the same foreground: {said}. Choose it with --foreground.")
     return members
 
@@ -65,6 +65,7 @@ def _member_folders(folders: Sequence[Path]) -> list[Path]:
         if not inner:
             raise CohortError(f"{folder}: no predictions found; expected <case>.npz of nnU-Net, or an image per case")
         chosen += inner
+    require_each_once(chosen)
     return chosen
 
 

@@ -19,12 +19,14 @@ class RaterFiles:
     """What was found of one case on the raters' side.
 
     Attributes:
+        folder: The case's own folder, where it has one.
         masks: The masks by rater.
         image: The reference image.
         vessels: The vessels' label map.
         roi: The ROI.
     """
 
+    folder: Path | None = None
     masks: dict[str, MaskSource] = field(default_factory=dict)
     image: ImageSource | None = None
     vessels: ImageSource | None = None
@@ -40,7 +42,8 @@ def find_raters(folders: Sequence[Path], *, labels: tuple[int, ...] | None = Non
       ``image``, ``vessels`` and ``roi`` may lie beside them;
     * a folder per rater with ``<case>.nii.gz`` in each, given one by one or by their common parent.
 
-    A file that is not there is a missing rater.
+    A file that is not there is a missing rater. Where one folder holds an ``annotation_…``, all are folders of cases;
+    one without is a case that nobody drew.
 
     Args:
         folders: One folder of either layout, or several folders of one rater each.
@@ -50,25 +53,40 @@ def find_raters(folders: Sequence[Path], *, labels: tuple[int, ...] | None = Non
         What was found, by case.
 
     Raises:
-        CohortError: If a folder is missing or holds no image of either layout.
+        CohortError: If a folder is missing, given twice or holds no image of either layout, or two folders of cases
+            or of raters have the same name.
     """
     found: dict[str, RaterFiles] = {}
-    for folder in _rater_or_case_folders(folders):
-        files = images_in(folder)
-        if any(ANNOTATION.fullmatch(stem) for stem in files):
-            _add_case_folder(found, folder.name, files, labels)
-        else:
-            for case_id, path in files.items():
-                found.setdefault(case_id, RaterFiles()).masks[folder.name] = MaskSource(path, labels)
+    chosen = {folder: images_in(folder) for folder in _rater_or_case_folders(folders)}
+    by_case = any(ANNOTATION.fullmatch(stem) for files in chosen.values() for stem in files)
+    add = _add_case_folder if by_case else _add_rater_folder
+    for folder, files in chosen.items():
+        add(found, folder, files, labels)
     return found
 
 
-def _add_case_folder(
-    found: dict[str, RaterFiles], case_id: str, files: dict[str, Path], labels: tuple[int, ...] | None
+def _add_rater_folder(
+    found: dict[str, RaterFiles], folder: Path, files: dict[str, Path], labels: tuple[int, ...] | None
 ) -> None:
+    for case_id, path in files.items():
+        masks = found.setdefault(case_id, RaterFiles()).masks
+        if folder.name in masks:
+            raise CohortError(
+                f"{masks[folder.name].path} and {path} are both of case {case_id} and rater {folder.name}; folders of "
+                "different raters must have different names"
+            )
+        masks[folder.name] = MaskSource(path, labels)
+
+
+def _add_case_folder(
+    found: dict[str, RaterFiles], folder: Path, files: dict[str, Path], labels: tuple[int, ...] | None
+) -> None:
+    case_id = folder.name
     if case_id in found:
-        raise CohortError(f"case {case_id} is found in two folders; case ids must be unique")
-    entry = RaterFiles()
+        raise CohortError(
+            f"case {case_id} is found in two folders, {found[case_id].folder} and {folder}; case ids must be unique"
+        )
+    entry = RaterFiles(folder)
     for stem, path in files.items():
         if match := ANNOTATION.fullmatch(stem):
             entry.masks[match["rater"]] = MaskSource(path, labels)
@@ -91,6 +109,7 @@ def _rater_or_case_folders(folders: Sequence[Path]) -> list[Path]:
                 f"{folder}: no masks found. Expected a folder per case with annotation_1, annotation_2, …, "
                 "or a folder per rater with one image per case."
             )
+    require_each_once(chosen)
     return chosen
 
 
@@ -98,6 +117,16 @@ def require_folder(folder: Path) -> None:
     """Raise a `CohortError` unless the folder exists."""
     if not folder.is_dir():
         raise CohortError(f"{folder}: there is no such folder")
+
+
+def require_each_once(folders: Sequence[Path]) -> None:
+    """Raise a `CohortError` if a folder is among them twice: what it holds would count twice."""
+    seen = set()
+    for folder in folders:
+        real = folder.resolve()
+        if real in seen:
+            raise CohortError(f"{folder}: this folder is given twice; give each once")
+        seen.add(real)
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -125,4 +154,4 @@ def images_in(folder: Path) -> dict[str, Path]:
 def natural(path: Path) -> list[tuple[bool, int, str]]:
     """Sort key by which ``rater_2`` comes before ``rater_10``."""
     parts = re.split(r"(\d+)", path.name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from twintrack.errors import InputError
 from twintrack.images import Volume, read_probability, read_volume
 from twintrack.images.grid import Grid
 
@@ -98,12 +99,19 @@ class MaskSource:
         """Read the file and merge the chosen labels.
 
         Raises:
-            InputError: If the file is missing, damaged or not an image.
+            InputError: If the file is missing, damaged or not an image, or labels are chosen where there are none.
         """
         volume = read_volume(self.path)
         if self.labels is None:
             return volume
-        mask = np.isin(volume.array, self.labels).view(np.uint8)
+        array = volume.array
+        # Pitfall: in a probability map no value equals a label, and the mask would be empty without a word.
+        if array.dtype.kind == "f" and (other := array[array != np.rint(array)]).size:
+            raise InputError(
+                f"{self.path}: labels ({', '.join(map(str, self.labels))}) are looked for, but this is no label map: "
+                f"{other.size} of {array.size} values are not whole numbers, the first is {other[0]:g}"
+            )
+        mask = np.isin(array, self.labels).view(np.uint8)
         return Volume(mask, volume.grid, volume.name)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.blocks import blocks, flat
+
 SCHEME = "symmetric-1024-per-octave"
 """Name of the scheme; tables of different schemes cannot be added."""
 
@@ -77,6 +79,22 @@ def levels(p: NDArray[np.float32]) -> NDArray[np.int32]:
     out = np.empty(flat.size, np.int32)
     _levels_into(flat, out)
     return out.reshape(np.shape(p))
+
+
+def level_histogram(p: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count the numbers of an array at each level.
+
+    Args:
+        p: float32 in [0, 1], any shape.
+
+    Returns:
+        `N_LEVELS` counts.
+    """
+    values = flat(p)
+    counts = np.zeros(N_LEVELS, np.int64)
+    for part in blocks(values.size):
+        counts += np.bincount(levels(values[part]), minlength=N_LEVELS)
+    return counts
 
 
 def level_edges() -> NDArray[np.float64]:

@@ -1,6 +1,18 @@
-"""Scores of a prediction against several raters, per case and over a cohort."""
+"""Scores of a prediction against several raters, per case and over a cohort, and comparisons of predictions."""
 
+from twintrack.evaluation.compare import Comparison, compare
+from twintrack.evaluation.compare_files import write_comparison
+from twintrack.evaluation.entries import Entry, read_entries
 from twintrack.evaluation.evaluate import Evaluation, evaluate
 from twintrack.evaluation.files import write_evaluation
 
-__all__ = ["Evaluation", "evaluate", "write_evaluation"]
+__all__ = [
+    "Comparison",
+    "Entry",
+    "Evaluation",
+    "compare",
+    "evaluate",
+    "read_entries",
+    "write_comparison",
+    "write_evaluation",
+]

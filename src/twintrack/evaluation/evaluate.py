@@ -1,21 +1,31 @@
-"""Scoring a cohort: every case before and after calibration, the cohort with intervals."""
+"""Scoring a cohort: every case before and after calibration, the cohort with intervals, and the human ceiling."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from twintrack.calibration import Calibration
+from twintrack.calibration.record import histogram_sha256
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
-from twintrack.evaluation.scores import SCORES
-from twintrack.evaluation.statistics import CaseStatistics, collect
+from twintrack.evaluation.protocols import CaseScores, ScoringProtocol, protocol_named
 from twintrack.evaluation.summary import finite, summarise
 
 RAW, CALIBRATED = "raw", "calibrated"
 """The two predictions that are scored: the ensemble's probability, and the response made of it."""
+
+HUMAN, OTHERS = "human", "_vs_others"
+"""The human ceiling: one rater against the others, and a prediction against the same others."""
+
+MIN_CEILING = 3
+"""Raters a case needs for the ceiling: one is scored, and the others must be more than one."""
 
 Row: TypeAlias = dict[str, Any]
 
@@ -25,11 +35,11 @@ class Evaluation:
     """The scores of a cohort.
 
     Attributes:
-        per_case: One row for each case and prediction: case, patient, prediction ("raw" or "calibrated"), raters,
-            voxel_volume (mm³), rater_volume and predicted_volume (mm³), and every score of
-            `twintrack.evaluation.scores.SCORES`.
-        summary: For each prediction and score the cohort's value with its interval, the paired difference, how many
-            cases improved, and the reliability curve; plain numbers and None, ready for JSON.
+        per_case: One row for each case and prediction: case, patient, prediction ("raw", "calibrated", and with the
+            ceiling "human", "raw_vs_others", "calibrated_vs_others"), raters, voxel_volume (mm³), rater_volume and
+            predicted_volume (mm³), and every score of the protocol.
+        summary: For each score and prediction the cohort's value with its interval, paired differences with the number
+            of cases that improved, and the reliability curves; plain numbers and None, ready for JSON.
     """
 
     per_case: list[Row]
@@ -39,13 +49,17 @@ class Evaluation:
 @dataclass(frozen=True, eq=False)
 class _Scored:
     case: Case
-    statistics: Mapping[str, CaseStatistics]
+    about: Row
+    histogram_sha256: str
+    scores: Mapping[str, CaseScores]
 
 
 def evaluate(
     cases: Iterable[Case],
     *,
     calibration: Calibration | None = None,
+    protocol: str | ScoringProtocol = "response",
+    ceiling: bool = False,
     repeats: int = REPEATS,
     seed: int = 0,
     on_bad: OnBad | None = None,
@@ -53,12 +67,12 @@ def evaluate(
 ) -> Evaluation:
     """Score the ensemble's probability, and the calibrated response, against the raters.
 
-    Every voxel of the grid counts, also outside the ROI, where the prediction is 0: tumour that the ROI missed is an
-    error of the whole system.
-
     Args:
         cases: Cases with members and raters, read one at a time.
         calibration: What to score beside the raw ensemble; None scores the raw ensemble alone.
+        protocol: "response", "pdacvi-official", "pdacvi-corrected", or a protocol of one's own.
+        ceiling: Also score each rater against the others, and the predictions against the same others, in cases with at
+            least three raters: a prediction that scores like "human" is as good as one more rater.
         repeats: Resamples of the bootstrap over patients.
         seed: Its seed.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
@@ -68,47 +82,92 @@ def evaluate(
         Rows and summary.
 
     Raises:
+        InputError: If the protocol is not known.
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
-    fitted_on = {record.histogram_sha256 for record in calibration.provenance.cases} if calibration else set[str]()
+    rules = protocol_named(protocol) if isinstance(protocol, str) else protocol
 
     def score(case: Case, data: CaseData) -> _Scored:
-        masks = list(data.raters.values())
         predictions = {RAW: data.probability()}
         if calibration:
             calibration.check(case)
             predictions[CALIBRATED] = calibration.apply(data)
-        volume = data.grid.voxel_volume
-        statistics = {name: collect(map_, masks, voxel_volume=volume) for name, map_ in predictions.items()}
-        return _Scored(case, statistics)
+        scores = {name: rules.score(data, prediction) for name, prediction in predictions.items()}
+        if ceiling:
+            scores |= _against_others(rules, data, predictions)
+        return _Scored(
+            case, _about(case, data, predictions), histogram_sha256(level_histogram(predictions[RAW])), scores
+        )
 
-    scored = list(map_cases(score, cases, label="Evaluating", on_bad=on_bad, progress=progress))
+    scored = list(
+        map_cases(score, cases, label="Evaluating", vessels=rules.needs_vessels, on_bad=on_bad, progress=progress)
+    )
     if not scored:
         raise CohortError("there is nothing to score: every case was skipped")
-    rows = [_row(one.case, name, statistics) for one in scored for name, statistics in one.statistics.items()]
-    summary = summarise(
-        {name: [one.statistics[name] for one in scored] for name in scored[0].statistics},
-        patients=[one.case.patient for one in scored],
-        repeats=repeats,
-        seed=seed,
-    )
-    about = {"n_cases": len(scored), "n_patients": len({one.case.patient for one in scored})}
-    bootstrap = {"repeats": repeats, "seed": seed, "level": LEVEL, "unit": "patient"}
-    seen = sum(one.statistics[RAW].histogram_sha256 in fitted_on - {""} for one in scored)
-    content = {**about, "n_cases_seen_by_the_fit": seen, "bootstrap": bootstrap, **summary}
-    return Evaluation(rows, finite(content))
+    patients = [one.case.patient for one in scored]
+    found = summarise([one.scores for one in scored], rules=rules, patients=patients, repeats=repeats, seed=seed)
+    about = {
+        "protocol": rules.name,
+        "n_cases": len(scored),
+        "n_patients": len(set(patients)),
+        "n_cases_seen_by_the_fit": _count_seen(scored, calibration),
+        "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL, "unit": "patient"},
+    }
+    return Evaluation([row for one in scored for row in _rows(one)], finite({**about, **found}))
 
 
-def _row(case: Case, prediction: str, statistics: CaseStatistics) -> Row:
-    volume = statistics.voxel_volume
-    scores = statistics.scores()
+def _against_others(
+    rules: ScoringProtocol, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]
+) -> dict[str, CaseScores]:
+    """Score each rater, and each prediction, against all raters but that one; mean over the raters left out."""
+    if len(data.raters) < MIN_CEILING:
+        return {}
+    rounds: dict[str, list[CaseScores]] = {}
+    for left_out, mask in data.raters.items():
+        others = {name: other for name, other in data.raters.items() if name != left_out}
+        panel = replace(data, raters=others)
+        rounds.setdefault(HUMAN, []).append(rules.score(panel, mask.astype(np.float32)))
+        for name, prediction in predictions.items():
+            rounds.setdefault(name + OTHERS, []).append(rules.score(panel, prediction))
+    # A signed error averages to 0 over the raters left out, whatever they drew: it has no ceiling.
+    keys = [key for key in rounds[HUMAN][0].values if rules.describe(key).better != "zero"]
+    return {
+        name: CaseScores({key: float(np.mean([one.values[key] for one in scores])) for key in keys})
+        for name, scores in rounds.items()
+    }
+
+
+def _about(case: Case, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]) -> Row:
+    volume = data.grid.voxel_volume
+    drawn = [int(np.count_nonzero(mask)) for mask in data.raters.values()]
     return {
         "case": case.id,
         "patient": case.patient,
-        "prediction": prediction,
-        "raters": len(statistics.rater_volumes),
+        "raters": len(drawn),
         "voxel_volume": volume,
-        "rater_volume": volume * sum(statistics.rater_volumes) / len(statistics.rater_volumes),
-        "predicted_volume": volume * statistics.predicted_volume,
-        **{score.name: scores[score.name] for score in SCORES},
+        "rater_volume": volume * sum(drawn) / len(drawn),
+        "predicted_volume": {
+            name: volume * float(prediction.sum(dtype=np.float64)) for name, prediction in predictions.items()
+        },
     }
+
+
+def _rows(one: _Scored) -> list[Row]:
+    volumes = one.about["predicted_volume"]
+    return [
+        {
+            **one.about,
+            "prediction": name,
+            "predicted_volume": volumes.get(name.removesuffix(OTHERS), one.about["rater_volume"]),
+            **scores.values,
+        }
+        for name, scores in one.scores.items()
+    ]
+
+
+def _count_seen(scored: list[_Scored], calibration: Calibration | None) -> int:
+    """Count the cases whose raw probabilities are those of a case of the fit."""
+    if calibration is None:
+        return 0
+    fitted = {record.histogram_sha256 for record in calibration.provenance.cases} - {""}
+    return sum(one.histogram_sha256 in fitted for one in scored)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
-from twintrack.errors import OutputError
 from twintrack.evaluation.evaluate import Evaluation
-from twintrack.images.atomic import write_text
+from twintrack.evaluation.tables import as_csv
+from twintrack.images.atomic import make_folder, write_text
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> tuple[Path, Path]:
@@ -25,15 +23,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> tuple[Path, Path]:
     Raises:
         OutputError: If they cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(evaluation.per_case[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(evaluation.per_case)
+    make_folder(folder)
     scores, summary = folder / "scores.csv", folder / "summary.json"
-    write_text(scores, text.getvalue())
+    write_text(scores, as_csv(evaluation.per_case))
     write_text(summary, json.dumps(evaluation.summary, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     return scores, summary

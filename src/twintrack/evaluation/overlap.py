@@ -28,7 +28,8 @@ def thresholded_dice(
     Args:
         probability: Predicted probability or response, float32 in [0, 1], any shape.
         masks: K raters' masks of 0 and 1, same shape.
-        thresholds: Thresholds, increasing.
+        thresholds: Thresholds, increasing; rounded to float32 for the prediction, so that a prediction equal to the
+            response scores 1.
 
     Returns:
         The mean over thresholds, in [0, 1].
@@ -43,7 +44,7 @@ def thresholded_dice(
     votes = np.sum([np.ascontiguousarray(mask).reshape(-1) for mask in masks], axis=0, dtype=np.uint8)
     counts = np.zeros((len(thresholds) + 1, len(masks) + 1), np.int64)
     p = np.ascontiguousarray(probability, dtype=np.float32).reshape(-1)
-    count_thresholds(p, votes, np.asarray(thresholds, float), counts)
+    count_thresholds(p, votes, np.asarray(thresholds, np.float32), counts)
     return dice_of_counts(counts, thresholds=thresholds)
 
 

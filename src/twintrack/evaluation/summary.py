@@ -1,4 +1,4 @@
-"""From the statistics of cases to the scores of a cohort, with intervals and paired differences."""
+"""From the scores of cases to the scores of a cohort, with intervals and paired differences."""
 
 from __future__ import annotations
 
@@ -13,69 +13,98 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
-from twintrack.evaluation.reliability import BINS, Reliability
-from twintrack.evaluation.scores import POOLED, SCORES, Score
-from twintrack.evaluation.statistics import CaseStatistics
+from twintrack.evaluation.protocols import CaseScores, Score, ScoringProtocol
+from twintrack.evaluation.reliability import Reliability
+
+PAIRS = (("calibrated", "raw"), ("raw_vs_others", "human"), ("calibrated_vs_others", "human"))
+"""Which predictions are compared: the first with the second."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Values:
-    """A score of one prediction: per case where it has such values, over the cohort, and over each resample."""
+class Values:
+    """A score of one prediction.
+
+    Attributes:
+        per_case: Its value for each case, NaN where it has none; None for scores that cases do not have.
+        cohort: Its value for the cohort.
+        resampled: Its value in each resample of the bootstrap.
+    """
 
     per_case: NDArray[np.float64] | None
     cohort: float
     resampled: NDArray[np.float64]
 
+    @classmethod
+    def of_cases(cls, per_case: NDArray[np.float64], weights: NDArray[np.float64]) -> Values:
+        """Average over cases; cases without a value do not count."""
+        finite_values = per_case[np.isfinite(per_case)]
+        mean = float(finite_values.mean()) if finite_values.size else math.nan
+        return cls(per_case, mean, weighted_means(weights, per_case))
+
 
 def summarise(
-    statistics: Mapping[str, Sequence[CaseStatistics]], *, patients: Sequence[str], repeats: int, seed: int
+    cases: Sequence[Mapping[str, CaseScores]],
+    *,
+    rules: ScoringProtocol,
+    patients: Sequence[str],
+    repeats: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Summarise one or several predictions of the same cases.
 
     Args:
-        statistics: For each prediction the statistics of every case, in the same order.
+        cases: For each case the scores of each prediction; a prediction may be missing in some cases.
+        rules: The protocol the scores follow.
         patients: The patient of each case.
         repeats: Resamples of the bootstrap.
         seed: Its seed.
 
     Returns:
-        "scores": for each score its meaning, unit and direction, for each prediction value, low and high, and (with a
-        second prediction) "difference" to the first with interval and the number of cases improved and worsened;
-        "reliability": the curve of each prediction.
+        "scores": for each score its label, meaning, unit and direction, "predictions" with value, low and high of
+        each, and "differences" of the pairs in `PAIRS`; "reliability": the curve of each prediction, where the protocol
+        has one.
     """
     weights = patient_weights(patients, repeats=repeats, seed=seed)
-    values = {name: _values(cases, weights) for name, cases in statistics.items()}
-    first, *others = statistics
+    names = list(dict.fromkeys(name for case in cases for name in case))
+    values = {name: _values([case.get(name) for case in cases], weights, rules) for name in names}
     scores = {}
-    for score in (*SCORES, *POOLED):
-        entry: dict[str, Any] = {
+    for key in dict.fromkeys(key for name in names for key in values[name]):
+        score = rules.describe(key)
+        found = {name: values[name][key] for name in names if key in values[name]}
+        scores[key] = {
             "label": score.label,
             "meaning": score.meaning,
             "unit": score.unit,
             "better": score.better,
+            "predictions": {name: asdict(Interval.of(one.cohort, one.resampled)) for name, one in found.items()},
+            "differences": [
+                {"of": new, "to": old, **difference(score, found[old], found[new], weights)}
+                for new, old in PAIRS
+                if new in found and old in found
+            ],
         }
-        for name in statistics:
-            entry[name] = asdict(Interval.of(values[name][score.name].cohort, values[name][score.name].resampled))
-        for name in others:
-            entry["difference"] = _difference(score, values[first][score.name], values[name][score.name])
-        scores[score.name] = entry
-    curves = {name: reduce(add, [case.width for case in cases]).points() for name, cases in statistics.items()}
+    curves = {
+        name: reduce(add, [case[name].sums["width"] for case in cases]).points()
+        for name in names
+        if all(name in case and "width" in case[name].sums for case in cases)
+    }
     return {"scores": scores, "reliability": curves}
 
 
-def _values(cases: Sequence[CaseStatistics], weights: NDArray[np.float64]) -> dict[str, _Values]:
-    table = [case.scores() for case in cases]
-    found = {}
-    for score in SCORES:
-        column = np.array([row[score.name] for row in table])
-        found[score.name] = _Values(column, float(np.nanmean(column)), weighted_means(weights, column))
-    index = reduce(add, [case.strips for case in cases]).equal_mass_index(bins=BINS)
-    pooled = {
-        "pooled_mhr_ece": [case.width for case in cases],
-        "pooled_mhr_ece_mass": [case.strips.grouped(index, bins=BINS) for case in cases],
+def _values(
+    cases: Sequence[CaseScores | None], weights: NDArray[np.float64], rules: ScoringProtocol
+) -> dict[str, Values]:
+    keys = dict.fromkeys(key for case in cases if case for key in case.values)
+    found = {
+        key: Values.of_cases(
+            np.array([case.values.get(key, math.nan) if case else math.nan for case in cases]), weights
+        )
+        for key in keys
     }
-    for name, sums in pooled.items():
-        found[name] = _Values(None, reduce(add, sums).calibration_error(), _pooled_error(sums, weights))
+    complete = [case for case in cases if case and case.sums]
+    if len(complete) == len(cases):
+        for key, sums in rules.pool(complete).items():
+            found[key] = Values(None, reduce(add, sums).calibration_error(), _pooled_error(sums, weights))
     return found
 
 
@@ -85,14 +114,31 @@ def _pooled_error(cases: Sequence[Reliability], weights: NDArray[np.float64]) ->
     return np.asarray(np.abs(weights @ gap).sum(axis=1) / (weights @ count))
 
 
-def _difference(score: Score, before: _Values, after: _Values) -> dict[str, Any]:
-    interval = Interval.of(after.cohort - before.cohort, after.resampled - before.resampled)
-    found = asdict(interval)
-    if before.per_case is not None and after.per_case is not None:
-        gains = [score.improvement(a, b) for a, b in zip(before.per_case, after.per_case, strict=True)]
-        found["cases_improved"] = sum(bool(gain > 0) for gain in gains)
-        found["cases_worsened"] = sum(bool(gain < 0) for gain in gains)
-    return found
+def difference(score: Score, before: Values, after: Values, weights: NDArray[np.float64]) -> dict[str, Any]:
+    """Compare two predictions of the same cases.
+
+    Args:
+        score: What is compared.
+        before: The one prediction.
+        after: The other.
+        weights: How often each case is in each resample.
+
+    Returns:
+        Value, low and high of after − before; for scores that cases have, the mean is over the cases where both have
+        one, and the numbers of cases where `after` is better, equal and worse are given.
+    """
+    if before.per_case is None or after.per_case is None:
+        return asdict(Interval.of(after.cohort - before.cohort, after.resampled - before.resampled))
+    gaps = Values.of_cases(after.per_case - before.per_case, weights)
+    both = np.isfinite(before.per_case) & np.isfinite(after.per_case)
+    pairs = zip(before.per_case[both].tolist(), after.per_case[both].tolist(), strict=True)
+    gains = [score.improvement(old, new) for old, new in pairs]
+    return {
+        **asdict(Interval.of(gaps.cohort, gaps.resampled)),
+        "cases_improved": sum(gain > 0 for gain in gains),
+        "cases_equal": sum(gain == 0 for gain in gains),
+        "cases_worsened": sum(gain < 0 for gain in gains),
+    }
 
 
 def finite(content: Any) -> Any:

@@ -119,7 +119,8 @@ def _read_lines(path: Path) -> tuple[tuple[bytes, ...], dict[str, str]]:
 def _key_value(line: bytes) -> tuple[str, str]:
     text = line.decode("utf-8", "replace")
     key, sign, value = text.partition("=") if "=" in text else text.partition(":")
-    return (key.strip() if sign else ""), value.strip()
+    # Not every blank Python strips: the C++ reader would see another value.
+    return (key.strip() if sign else ""), value.strip(" \t\r\n")
 
 
 def _is_true(value: str) -> bool:

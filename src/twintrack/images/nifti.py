@@ -1,7 +1,8 @@
 """Makes up for what the NIfTI reader in SimpleITK passes over in silence.
 
 Pitfalls: a file that was cut short, or whose size along an axis is negative, is read without a word, the missing
-voxels being zeros or whatever was in memory; a voxel size of 0 becomes 1 mm; NaN and infinity become 0.
+voxels being zeros or whatever was in memory; a voxel size of 0 becomes 1 mm; where sform gives another voxel
+size than pixdim, one of them is taken; NaN and infinity become 0.
 """
 
 from __future__ import annotations
@@ -17,28 +18,15 @@ from numpy.typing import NDArray
 
 from twintrack.errors import InputError
 
+HEADER_BYTES = 352
+"""How much of the file `parse_header` needs."""
+
 _VOXELS_AT_A_TIME = 1 << 20
 
-HEADER_BYTES = 540
-"""How much of the file `parse_header` needs: the longer of the two header versions."""
+# Where the standard's nifti1.h has the fields.
+_DIM, _DATATYPE, _PIXDIM, _VOX_OFFSET, _SFORM_CODE, _SROW, _MAGIC = 40, 70, 76, 108, 254, 280, 344
 
-
-@dataclass(frozen=True)
-class _Fields:
-    """Where one version of the standard keeps the fields."""
-
-    magic: tuple[int, bytes]
-    dim: tuple[int, str]
-    datatype: int
-    pixdim: tuple[int, str]
-    vox_offset: tuple[int, str]
-
-
-# The standard's nifti1.h and nifti2.h; the version is told by the header's first number, its own length.
-_VERSIONS = {
-    348: _Fields((344, b"n+1\0"), (40, "8h"), 70, (76, "8f"), (108, "f")),
-    540: _Fields((4, b"n+2\0\r\n\x1a\n"), (16, "8q"), 12, (104, "8d"), (168, "q")),
-}
+_SIZE_TOLERANCE = 0.01  # part of a voxel's size; pixdim and sform are both float32, but some writers round one
 
 _BYTES_PER_VOXEL = {
     2: 1,  # uint8
@@ -86,26 +74,20 @@ def parse_header(head: bytes, *, path: Path) -> Header:
     Raises:
         InputError: If this is no NIfTI header or it contradicts itself.
     """
-    order, fields = _version(head, path)
-    dim = struct.unpack_from(order + fields.dim[1], head, fields.dim[0])
+    order = _byte_order(head, path)
+    dim = struct.unpack_from(order + "8h", head, _DIM)
     if not 1 <= dim[0] <= 7 or min(dim[1 : dim[0] + 1]) < 1:
         raise InputError(f"{path}: the NIfTI header is damaged: dim is {dim}")
-    pixdim = struct.unpack_from(order + fields.pixdim[1], head, fields.pixdim[0])[1 : min(dim[0], 3) + 1]
-    # Pitfall: the NIfTI library turns a voxel size of 0 into 1 mm without a word.
-    if not all(math.isfinite(size) and size != 0 for size in pixdim):
-        raise InputError(
-            f"{path}: the NIfTI header gives voxel sizes {pixdim} (x, y, z); they must be finite and not 0. "
-            "Repair pixdim in the header."
-        )
-    (datatype,) = struct.unpack_from(order + "h", head, fields.datatype)
+    _check_sizes(head, order, min(dim[0], 3), path)
+    (datatype,) = struct.unpack_from(order + "h", head, _DATATYPE)
     if datatype not in _BYTES_PER_VOXEL:
         raise InputError(f"{path}: the NIfTI datatype {datatype} is not known")
-    (offset,) = struct.unpack_from(order + fields.vox_offset[1], head, fields.vox_offset[0])
+    (offset,) = struct.unpack_from(order + "f", head, _VOX_OFFSET)
     if not math.isfinite(offset) or offset < 0:
         raise InputError(f"{path}: the NIfTI header is damaged: vox_offset is {offset}")
     voxel_bytes = math.prod(dim[1 : dim[0] + 1]) * _BYTES_PER_VOXEL[datatype]
     float_type = {16: order + "f4", 64: order + "f8"}.get(datatype)
-    return Header(max(int(offset), fields.magic[0] + 4), voxel_bytes, float_type)
+    return Header(max(int(offset), _MAGIC + 4), voxel_bytes, float_type)
 
 
 def restore_not_finite(array: NDArray[Any], path: Path) -> None:
@@ -128,18 +110,35 @@ def restore_not_finite(array: NDArray[Any], path: Path) -> None:
             part[lost] = stored[lost]
 
 
-def _version(head: bytes, path: Path) -> tuple[str, _Fields]:
-    """Tell byte order and version by the header's own length, then check the magic word."""
-    for order in "<>":
-        fields = _VERSIONS.get(struct.unpack(order + "i", head[:4])[0]) if len(head) >= 4 else None
-        if fields is not None:
-            place, magic = fields.magic
-            if head[place : place + len(magic)] != magic:
-                break
-            return order, fields
+def _check_sizes(head: bytes, order: str, axes: int, path: Path) -> None:
+    """Refuse voxel sizes that are missing, or that pixdim and sform give differently."""
+    pixdim = struct.unpack_from(order + "8f", head, _PIXDIM)[1 : axes + 1]
+    if not all(math.isfinite(size) and size != 0 for size in pixdim):
+        raise InputError(
+            f"{path}: the NIfTI header gives voxel sizes {pixdim} (x, y, z); they must be finite and not 0. "
+            "Repair pixdim in the header."
+        )
+    if struct.unpack_from(order + "h", head, _SFORM_CODE)[0] == 0:
+        return
+    sform = np.frombuffer(head, order + "f4", 12, _SROW).reshape(3, 4)[:, :axes].astype(np.float64)
+    sizes = np.linalg.norm(sform, axis=0)
+    if sizes.any() and not np.allclose(sizes, np.abs(pixdim), rtol=_SIZE_TOLERANCE):
+        raise InputError(
+            f"{path}: the NIfTI header contradicts itself: voxel sizes {pixdim} (x, y, z) by pixdim, "
+            f"{tuple(sizes.tolist())} by sform. Repair the header."
+        )
+
+
+def _byte_order(head: bytes, path: Path) -> str:
+    """Tell the byte order by the header's first number, its own length, and check the magic word."""
     if head[:2] == b"\x1f\x8b":
         raise InputError(f"{path}: holds gzip-compressed data; rename it to end in .nii.gz")
+    length = head[:4]
+    if length in (struct.pack("<i", 540), struct.pack(">i", 540)):
+        raise InputError(f"{path}: NIfTI-2 is not read; convert it to NIfTI-1 or another format")
+    if head[_MAGIC : _MAGIC + 4] == b"n+1\0" and length in (struct.pack("<i", 348), struct.pack(">i", 348)):
+        return "<" if length == struct.pack("<i", 348) else ">"
     raise InputError(
-        f"{path}: does not begin with a NIfTI header (single-file NIfTI-1 or NIfTI-2); is it another format "
-        "under a wrong name, or a damaged file?"
+        f"{path}: does not begin with the header of a single-file NIfTI image; is it another format under a "
+        "wrong name, or a damaged file?"
     )

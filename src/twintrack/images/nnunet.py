@@ -173,7 +173,8 @@ def _merged(array: NDArray[Any], foreground: Foreground) -> NDArray[np.float32]:
     combine = np.add if foreground.merge == "sum" else np.maximum
     for channel in foreground.channels[1:]:
         combine(merged, array[channel], out=merged, casting="same_kind")
-    merged[(merged > 1) & (merged < 1 + _ROUNDING)] = 1
+    if foreground.merge == "sum" and len(foreground.channels) > 1:
+        merged[(merged > 1) & (merged < 1 + _ROUNDING)] = 1
     return merged
 
 

@@ -1,6 +1,6 @@
 """Reads arrays from .npy and .npz files: fast, checked, and without ever unpickling.
 
-The members of a ``.npz`` are inflated by isal straight into the memory the array then uses, twice as fast as
+The members of a ``.npz`` are inflated by isal straight into the memory the array then uses, about twice as fast as
 `numpy.load`, and their checksums are compared.
 """
 

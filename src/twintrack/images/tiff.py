@@ -23,13 +23,19 @@ _LAYOUT = {
     _LENGTH: None,
     _BITS: None,
     _COMPRESSION: 1,
-    262: None,
+    262: None,  # photometric interpretation
     _SAMPLES: 1,
-    284: 1,
-    339: 1,
+    284: 1,  # planar configuration
+    339: 1,  # sample format
 }
 _COMPRESSIONS = (1, 5, 8, 32773, 32946)  # none, LZW, deflate, PackBits, deflate by its older number
-_TYPES = {3: "H", 4: "I", 16: "Q"}
+_NUMBERS = {3: "H", 4: "I", 16: "Q"}
+_BYTES = {  # by type
+    **dict.fromkeys((1, 2, 6, 7), 1),
+    **dict.fromkeys((3, 8), 2),
+    **dict.fromkeys((4, 9, 11, 13), 4),
+    **dict.fromkeys((5, 10, 12, 16, 17, 18), 8),
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def require_whole(path: Path) -> None:
             raise InputError(f"{path}: does not begin with a TIFF header; is it another format under a wrong name?")
         try:
             _check(file, form, path.stat().st_size)
-        except (struct.error, ValueError) as error:
+        except (struct.error, ValueError, OverflowError) as error:
             raise InputError(f"{path}: the TIFF file is damaged, cut short or of a kind not read: {error}") from error
 
 
@@ -114,20 +120,18 @@ def _directory(file: BinaryIO, form: _Form, place: int, size: int) -> tuple[_Tag
         if tag <= last:
             raise ValueError("the tags are not in order")
         last = tag
+        value = place + 4 + width
+        length = count * _BYTES.get(kind, 1)
+        if length > width:  # what does not fit into the entry lies where the entry says
+            (value,) = _unpack(file, form.order + form.offset, value)
+        if value + length > size:
+            raise ValueError("a page's description lies behind the end of the file")
         if tag in _LAYOUT or tag in (_OFFSETS, _BYTE_COUNTS):
-            tags[tag] = _numbers(file, form, kind, count, place + 4 + width, size)
+            if kind not in _NUMBERS or count < 1:
+                raise ValueError("a tag's type or count is wrong")
+            tags[tag] = _unpack(file, f"{form.order}{count}{_NUMBERS[kind]}", value)
         place += 4 + 2 * width
     return tags, place
-
-
-def _numbers(file: BinaryIO, form: _Form, kind: int, count: int, place: int, size: int) -> tuple[int, ...]:
-    """Read a tag's numbers; where they do not fit into its entry, their place is there."""
-    if kind not in _TYPES or not 1 <= count <= size:
-        raise ValueError("a tag's type or count is wrong")
-    numbers = f"{form.order}{count}{_TYPES[kind]}"
-    if struct.calcsize(numbers) > struct.calcsize("=" + form.offset):
-        (place,) = _unpack(file, form.order + form.offset, place)
-    return _unpack(file, numbers, place)
 
 
 def _unpack(file: BinaryIO, form: str, place: int) -> tuple[int, ...]:

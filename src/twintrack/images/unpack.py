@@ -1,8 +1,8 @@
 """Gives SimpleITK files it reads correctly: every voxel there, every checksum checked, nothing compressed.
 
-Compressed voxels are inflated here, by isal, into a temporary file. That is faster than SimpleITK's own way
-and, above all, checked: SimpleITK stops reading before the checksum that ends a stream, and in several
-formats reads files that were cut short without a word.
+Compressed voxels are inflated here, by isal, into a temporary file. That is as fast as SimpleITK's own way,
+and checked: SimpleITK stops reading before the checksum that ends a stream, and in several formats reads files
+that were cut short without a word.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _metaimage(path: Path, stack: contextlib.ExitStack) -> Path:
     head = header.with_compression(None)
     with source.open("rb") as file:
         file.seek(offset)
-        _write_chunks(path, target, head, inflated(file, length, window_bits=ZLIB_OR_GZIP))
+        _write_chunks(source, target, head, inflated(file, length, window_bits=ZLIB_OR_GZIP))
     found = target.stat().st_size - len(head)
     _require_bytes(found, header.voxel_bytes, source)
     if found > header.voxel_bytes:

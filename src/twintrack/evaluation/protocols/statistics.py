@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.calibration.record import histogram_sha256
 from twintrack.compute.blocks import blocks, flat, sum_of
 from twintrack.compute.kernels import count_thresholds, sum_bins, sum_levels
 from twintrack.compute.levels import N_LEVELS
@@ -32,7 +31,6 @@ class CaseStatistics:
         predicted_volume: Sum of the prediction, in voxels.
         rater_volumes: Voxels each rater drew.
         voxel_volume: Volume of a voxel in mm³ (area in mm² for 2-D grids).
-        histogram_sha256: Hash of the prediction's values (`twintrack.calibration.record.histogram_sha256`).
     """
 
     n_voxels: int
@@ -44,10 +42,9 @@ class CaseStatistics:
     predicted_volume: float
     rater_volumes: tuple[int, ...]
     voxel_volume: float
-    histogram_sha256: str
 
     def scores(self) -> dict[str, float]:
-        """Compute every score of the case; `twintrack.evaluation.scores.SCORES` says what they are."""
+        """Compute every score of the case; `twintrack.evaluation.protocols.response.SCORES` says what they are."""
         raters = [n * self.voxel_volume for n in self.rater_volumes]
         predicted = self.predicted_volume * self.voxel_volume
         mass = self.strips.grouped(self.strips.equal_mass_index(bins=BINS), bins=BINS)
@@ -80,7 +77,7 @@ def collect(
     width, level = Reliability.empty(BINS), Reliability.empty(N_LEVELS)
     top_label = TopLabelSums.empty(len(rows))
     thresholds = np.zeros((len(THRESHOLDS) + 1, len(rows) + 1), np.int64)
-    limits = np.asarray(THRESHOLDS)
+    limits = np.asarray(THRESHOLDS, np.float32)
     squared_error = 0.0
     for part in blocks(p_all.size):
         p, votes = p_all[part], sum_of(rows, part)
@@ -101,5 +98,4 @@ def collect(
         predicted_volume=float(level.predicted.sum()),
         rater_volumes=tuple(int(np.count_nonzero(row)) for row in rows),
         voxel_volume=voxel_volume,
-        histogram_sha256=histogram_sha256(level.count),
     )

@@ -1,0 +1,66 @@
+"""What every scoring protocol is: a list of scores, and a way to compute them for one case."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.cohort import CaseData
+from twintrack.evaluation.protocols.score import Score
+from twintrack.evaluation.reliability import Reliability
+
+
+@dataclass(frozen=True, eq=False)
+class CaseScores:
+    """The scores of one prediction of one case.
+
+    Attributes:
+        values: Score by name; NaN where it has no value for this case.
+        sums: Sums over the case's voxels from which scores of the whole cohort are made.
+    """
+
+    values: Mapping[str, float]
+    sums: Mapping[str, Reliability] = field(default_factory=dict)
+
+
+class ScoringProtocol(ABC):
+    """A set of scores with their rules. A new protocol is a subclass and an entry in `PROTOCOLS`.
+
+    Attributes:
+        name: What it is called on the command line and in files.
+        needs_vessels: Whether the vessels of a case are read.
+    """
+
+    name: str
+    needs_vessels: bool = False
+
+    @abstractmethod
+    def describe(self, name: str) -> Score:
+        """Say what a score is.
+
+        Args:
+            name: A name that occurs in `CaseScores.values` or in the result of `pool`.
+
+        Returns:
+            The score.
+        """
+
+    @abstractmethod
+    def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
+        """Score one prediction of a case.
+
+        Args:
+            data: The case's voxels; its raters, grid and vessels are used.
+            prediction: Probability or response, float32 in [0, 1], on the case's grid.
+
+        Returns:
+            The scores.
+        """
+
+    def pool(self, cases: Sequence[CaseScores]) -> dict[str, list[Reliability]]:  # noqa: ARG002
+        """Give, for each score that is computed over the voxels of all cases together, each case's binned sums."""
+        return {}

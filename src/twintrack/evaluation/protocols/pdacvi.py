@@ -1,0 +1,70 @@
+"""The protocols "pdacvi-official" and "pdacvi-corrected": the benchmark CURVAS-PDACVI on the cases of a cohort."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.cohort import CaseData
+from twintrack.errors import TwinTrackWarning
+from twintrack.evaluation import pdacvi
+from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol
+from twintrack.evaluation.protocols.score import Score
+
+SCORES: tuple[Score, ...] = (
+    Score(
+        "thresh_dsc", "thresh-DSC", "Dice of thresholded prediction and raters' mean, mean of 6 thresholds", "higher"
+    ),
+    Score("dsc_staple", "DSC", "Dice of prediction > 0.5 and the raters' STAPLE consensus", "higher"),
+    Score("ece_mean", "ECE", "top-label calibration error around the raters' union, mean over raters", "lower"),
+    Score("crps", "volume CRPS", "expected volume against a Gaussian through the raters'", "lower", "mm³"),
+)
+VESSEL_PREFIX = "vi_"
+
+
+class PdacviProtocol(ScoringProtocol):
+    """Every score of `twintrack.evaluation.pdacvi.score`; vessels where the cases have them.
+
+    Args:
+        variant: "official" or "corrected".
+        vessel_names: Names of the vessels by their label.
+    """
+
+    needs_vessels = True
+
+    def __init__(self, variant: pdacvi.Variant, *, vessel_names: Mapping[int, str] = pdacvi.VESSEL_NAMES) -> None:
+        self.name = f"pdacvi-{variant}"
+        self.variant = variant
+        self.vessel_names = vessel_names
+
+    def describe(self, name: str) -> Score:
+        """Say what a score is."""
+        if name.startswith(VESSEL_PREFIX):
+            vessel = name.removeprefix(VESSEL_PREFIX)
+            return Score(name, f"involvement of {vessel}", "distance of raters' and predicted degrees", "lower", "°")
+        return next(score for score in SCORES if score.name == name)
+
+    def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
+        """Score one prediction of a case; warnings say which case they are about."""
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", TwinTrackWarning)
+            found = pdacvi.score(
+                list(data.raters.values()),
+                prediction,
+                vessels=data.vessels,
+                voxel_volume=data.grid.voxel_volume,
+                vessel_names=self.vessel_names,
+                variant=self.variant,
+            )
+        for warning in said:
+            warnings.warn(f"case {data.id}: {warning.message}", warning.category, stacklevel=2)
+        scores = {
+            "thresh_dsc": found["thresh_dsc"],
+            "dsc_staple": found["dsc_staple"],
+            "ece_mean": found["ece_mean"],
+            "crps": found["crps"],
+        }
+        return CaseScores({**scores, **{VESSEL_PREFIX + vessel: value for vessel, value in found["vi"].items()}})

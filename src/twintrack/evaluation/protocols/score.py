@@ -1,0 +1,31 @@
+"""What a score is: its name, what it means, and which direction is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score.
+
+    Attributes:
+        name: Column name in files.
+        label: What to call it in tables.
+        meaning: What it is, in one sentence.
+        better: Which values are better; "zero" for signed errors.
+        unit: Its unit; empty for pure numbers.
+    """
+
+    name: str
+    label: str
+    meaning: str
+    better: Literal["lower", "higher", "zero"]
+    unit: str = ""
+
+    def improvement(self, before: float, after: float) -> float:
+        """Say by how much `after` is better than `before` (negative: worse)."""
+        if self.better == "higher":
+            return after - before
+        return abs(before) - abs(after)
