@@ -10,10 +10,10 @@ from twintrack.evaluation.reliability import Reliability, mhr_calibration_error
 
 
 def test_adaptive_worked_out_by_hand():
-    p = np.float32([0.1, 0.2, 0.6, 0.8])
+    p = np.float32([0.1, 0.2, 0.3, 0.8])
     r = np.float32([0.0, 0.5, 1.0, 1.0])
-    # two bins of two: |.15 - .25| and |.7 - 1|
-    assert adaptive_calibration_error(p, r, bins=2) == pytest.approx((0.1 + 0.3) / 2)
+    # two bins of two: |.15 - .25| and |.55 - 1|
+    assert adaptive_calibration_error(p, r, bins=2) == pytest.approx((0.1 + 0.45) / 2)
 
 
 def test_average_worked_out_by_hand():
@@ -28,13 +28,16 @@ def test_background_fills_one_bin_and_a_threshold_leaves_it_out():
     p, r = np.float32([0.0] * 96 + [0.2, 0.4, 0.6, 0.8]), np.float32([0.0] * 96 + [0.3, 0.5, 0.7, 0.9])
     assert adaptive_calibration_error(p, r, bins=4) < 0.1
     assert adaptive_calibration_error(p, r, bins=4, threshold=0.2) == pytest.approx(0.1)
+    # The threshold itself is kept.
+    two = np.float32([0.5, 0.75])
+    assert adaptive_calibration_error(two, np.float32([0, 0.75]), bins=1, threshold=0.5) == pytest.approx(0.25)
     assert np.isnan(adaptive_calibration_error(p, r, threshold=0.9))
 
 
 def test_adaptive_equals_scikit_learn_where_bins_can_be_equal():
     rng = np.random.default_rng(0)
     # 40 values, none within one strip of another, 25 voxels each: 20 bins of 50
-    p = np.repeat(np.linspace(0.02, 0.98, 40), 25).astype(np.float32)
+    p = np.repeat(np.geomspace(0.004, 0.9, 40), 25).astype(np.float32)
     y = rng.integers(0, 2, p.size)
     observed, predicted = calibration_curve(y, p, n_bins=20, strategy="quantile")
     assert observed.size == 20

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from twintrack.cohort.find import find_cohort
 from twintrack.errors import InputError, OutputError
@@ -140,7 +140,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, coarse: dic
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, coarse: dict[str, Any]) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write .*file"):
+    with pytest.raises(OutputError, match=r"cannot write .*file"):
         write_cohort(tmp_path / "file" / "cohort", n_cases=1, seed=0, **coarse)
 
 

@@ -9,7 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from twintrack.errors import InputError
 from twintrack.raters import response
-from twintrack.synthetic import Phantom, region_of_interest, simulate_members, simulate_raters
+from twintrack.synthetic import Phantom, personalities, region_of_interest, simulate_members, simulate_raters
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_the_raw_mean_is_overconfident_on_both_sides(
 ) -> None:
     p, r = pooled(voxels)
     high, low = p > 0.9, (p > 1e-3) & (p < 0.05)
-    assert r[high].mean() < p[high].mean() - 0.1
-    assert r[low].mean() > 2 * p[low].mean()
+    assert r[high].mean() < p[high].mean() - 0.04
+    assert r[low].mean() > 5 * p[low].mean()
 
 
 def test_isotonic_regression_improves_held_out_cases(
@@ -97,9 +97,6 @@ def pooled_error(p: NDArray[np.floating], r: NDArray[np.floating], bins: int = 5
 
 
 def test_the_first_raters_temper_is_what_members_learn(phantoms: list[Phantom]) -> None:
-    # Seeds of a generous and of a strict first rater.
-    from twintrack.synthetic import personalities
-
     by_bias = sorted(range(40), key=lambda seed: personalities(1, seed=seed)[0].bias)
     strict, generous = (
         sum(np.mean(simulate_members(phantom, seed=0, personality_seed=who), axis=0).sum() for phantom in phantoms[:4])

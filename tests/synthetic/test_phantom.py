@@ -128,6 +128,15 @@ def test_other_shapes_and_spacings_work(shape: tuple[int, ...], spacing: tuple[f
         assert phantom.pancreas.sum() > phantom.tumour.sum()
 
 
+def test_the_smallest_field_of_view_still_shows_the_tumour() -> None:
+    for seed in range(20):
+        phantom = make_phantom(seed, shape=(24, 24, 24), spacing=(3.0, 3.0, 3.0))
+        edge = phantom.tumour.copy()
+        edge[1:-1, 1:-1, 1:-1] = 0
+        assert phantom.fuzzy.max() > 0.6
+        assert edge.sum() < 0.5 * phantom.tumour.sum()  # cut off in part at most
+
+
 def test_the_field_of_view_may_be_much_larger_than_the_patient() -> None:
     phantom = make_phantom(0, shape=(64, 100, 100), spacing=(6.0, 6.0, 6.0))
     assert phantom.ct[:, :, :10].max() < -900
@@ -151,7 +160,7 @@ def test_the_grid_has_its_origin_at_the_first_voxel() -> None:
         ({"spacing": (3.0, 2.5, 0.0)}, "up to 6 mm"),
         ({"spacing": (7.0, 2.5, 2.5)}, "up to 6 mm"),
         ({"spacing": (float("nan"), 2.5, 2.5)}, "up to 6 mm"),
-        ({"shape": (8, 8, 8)}, "too small to hold a tumour"),
+        ({"shape": (8, 128, 128)}, "24 x 320 x 320 mm .*too small to hold a tumour"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(arguments: dict[str, Any], said: str) -> None:

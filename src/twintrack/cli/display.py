@@ -87,7 +87,7 @@ class Skipped:
 
 def show_json(content: Any) -> None:
     """Print plain data as JSON."""
-    print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))  # noqa: T201  (the result itself)
+    print(json.dumps(content, indent=1, allow_nan=False))  # noqa: T201  (the result itself)
 
 
 def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

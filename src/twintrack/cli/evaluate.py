@@ -71,14 +71,21 @@ def command(
     show_written(written)
 
 
-TABLES = (("raw", "calibrated"), ("human", "raw_vs_others", "calibrated_vs_others"))
-"""Which predictions are shown beside each other."""
+TABLES = {
+    ("raw", "calibrated"): "Scores",
+    (
+        "human",
+        "raw_vs_others",
+        "calibrated_vs_others",
+    ): "Human ceiling (each rater, and the predictions, against the others)",
+}
+"""Which predictions are shown beside each other, and what the table is called."""
 
 
 def show_scores(summary: dict[str, Any]) -> None:
     """Print the cohort's scores and their paired differences; the human ceiling has a table of its own."""
-    title = f"{summary['n_cases']} cases, {summary['n_patients']} patients, protocol {summary['protocol']}"
-    for names in TABLES:
+    about = f"{summary['n_cases']} cases, {summary['n_patients']} patients, protocol {summary['protocol']}"
+    for names, title in TABLES.items():
         entries = [entry for entry in summary["scores"].values() if names[0] in entry["predictions"]]
         if not entries:
             continue
@@ -86,8 +93,8 @@ def show_scores(summary: dict[str, Any]) -> None:
         gaps = entries[0]["differences"]
         pairs = [(gap["of"], gap["to"]) for gap in gaps if gap["of"] in shown and gap["to"] in shown]
         header = [f"{of} − {to} [95 %], cases better/worse" for of, to in pairs]
-        show_table(title, ["score", "better", *shown, *header], [_row(entry, shown, pairs) for entry in entries])
-        title = "Human ceiling: one rater against the others, and the predictions against the same others"
+        rows = [_row(entry, shown, pairs) for entry in entries]
+        show_table(f"{title}: {about}", ["score", "better", *shown, *header], rows)
     if seen := summary["n_cases_seen_by_the_fit"]:
         console.print(f"[yellow]warning:[/] the calibration was fitted on {seen} of these cases", highlight=False)
 

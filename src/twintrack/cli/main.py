@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import signal
 import sys
 import threading
@@ -78,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             interrupt.
     """
     given = spread(sys.argv[1:] if arguments is None else list(arguments))
+    # Pitfall: where standard output is not UTF-8 (a pipe on Windows), a sign such as − would end the run.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     with warnings.catch_warnings(), _terminating_cleanly():
         warnings.showwarning = _show_warning
         try:

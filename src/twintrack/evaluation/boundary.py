@@ -198,12 +198,9 @@ def _distance(
 ) -> tuple[tuple[slice, ...], NDArray[np.float64]]:
     # The box that holds every voxel within reach of a boundary, and the distance in mm of each voxel of the box.
     # A boundary lies in the union's box grown by one voxel, so distances inside the box need nothing outside it.
-    whole = tuple(slice(0, size) for size in votes[0].shape)
-    box: tuple[slice, ...] | None = whole
+    box = tuple(slice(0, size) for size in votes[0].shape)
     if np.isfinite(reach):
-        box = bounding_box(votes, margin=[int(np.ceil(reach / step)) + 1 for step in spacing])
-    if box is None:
-        box = tuple(slice(0, 0) for _ in whole)
+        box = bounding_box(votes, margin=[int(np.ceil(reach / step)) + 1 for step in spacing]) or box
     edge = np.zeros(tuple(part.stop - part.start for part in box), np.bool_)
     for vote in votes:
         _mark_boundary(vote[box], edge)

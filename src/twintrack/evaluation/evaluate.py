@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twintrack.calibration import Calibration
 from twintrack.calibration.record import histogram_sha256
-from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
@@ -68,7 +68,7 @@ def evaluate(
     """Score the ensemble's probability, and the calibrated response, against the raters.
 
     Args:
-        cases: Cases with members and raters, read one at a time.
+        cases: Cases with raters and members, read one at a time; without members only the ceiling can be scored.
         calibration: What to score beside the raw ensemble; None scores the raw ensemble alone.
         protocol: "response", "pdacvi-official", "pdacvi-corrected", or a protocol of one's own.
         ceiling: Also score each rater against the others, and the predictions against the same others, in cases with at
@@ -86,31 +86,45 @@ def evaluate(
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
     rules = protocol_named(protocol) if isinstance(protocol, str) else protocol
+    cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
+    has_members = any(case.members for case in cohort)
+    if len(cohort) and not has_members and not ceiling:
+        raise CohortError(
+            "no case has members, so there is no prediction to score; the raters alone are scored against each other "
+            "with the human ceiling (--ceiling)"
+        )
 
     def score(case: Case, data: CaseData) -> _Scored:
-        predictions = {RAW: data.probability()}
-        if calibration:
-            calibration.check(case)
-            predictions[CALIBRATED] = calibration.apply(data)
+        predictions = _predictions(case, data, calibration) if has_members else {}
         scores = {name: rules.score(data, prediction) for name, prediction in predictions.items()}
         if ceiling:
             scores |= _against_others(rules, data, predictions)
-        return _Scored(
-            case, _about(case, data, predictions), histogram_sha256(level_histogram(predictions[RAW])), scores
-        )
+        return _Scored(case, _about(case, data, predictions), _fingerprint(predictions), scores)
 
-    scored = list(
-        map_cases(score, cases, label="Evaluating", vessels=rules.needs_vessels, on_bad=on_bad, progress=progress)
-    )
+    reading = {"members": has_members, "vessels": rules.needs_vessels}
+    walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress)
+    scored = [one for one in walk if one.scores]
     if not scored:
-        raise CohortError("there is nothing to score: every case was skipped")
+        raise CohortError("there is nothing to score: every case was skipped or has too few raters for the ceiling")
+    return _collect(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
+
+
+def _predictions(case: Case, data: CaseData, calibration: Calibration | None) -> dict[str, NDArray[np.float32]]:
+    predictions = {RAW: data.probability()}
+    if calibration:
+        calibration.check(case)
+        predictions[CALIBRATED] = calibration.apply(data)
+    return predictions
+
+
+def _collect(scored: list[_Scored], rules: ScoringProtocol, *, n_seen: int, repeats: int, seed: int) -> Evaluation:
     patients = [one.case.patient for one in scored]
     found = summarise([one.scores for one in scored], rules=rules, patients=patients, repeats=repeats, seed=seed)
     about = {
         "protocol": rules.name,
         "n_cases": len(scored),
         "n_patients": len(set(patients)),
-        "n_cases_seen_by_the_fit": _count_seen(scored, calibration),
+        "n_cases_seen_by_the_fit": n_seen,
         "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL, "unit": "patient"},
     }
     return Evaluation([row for one in scored for row in _rows(one)], finite({**about, **found}))
@@ -135,6 +149,11 @@ def _against_others(
         name: CaseScores({key: float(np.mean([one.values[key] for one in scores])) for key in keys})
         for name, scores in rounds.items()
     }
+
+
+def _fingerprint(predictions: Mapping[str, NDArray[np.float32]]) -> str:
+    """Hash the raw probabilities, by which a case of the fit is recognised."""
+    return histogram_sha256(level_histogram(predictions[RAW])) if RAW in predictions else ""
 
 
 def _about(case: Case, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]) -> Row:

@@ -110,7 +110,7 @@ def lesion_scores(
         raise InputError(
             f"expected level and threshold in (0, 1] and min_iou in [0, 1); got {level}, {threshold} and {min_iou}"
         )
-    # Pitfall: 0.55 × 20 is 11.000000000000002, whose ceiling is 12.
+    # Pitfall: 0.28 × 25 is 7.000000000000001, whose ceiling is 8.
     reference = vote_count(votes) >= math.ceil(level * len(votes) - 1e-9)
     predicted = p >= np.float32(threshold)
     structure = generate_binary_structure(p.ndim, p.ndim if full_connectivity else 1)

@@ -36,8 +36,9 @@ def surface_scores(
     """Give the distances between the surfaces of two masks.
 
     The surface S of a mask is the set of its voxels with a face neighbour outside it; what lies beyond the image is
-    outside. Every surface voxel counts once. With d(a, B) the distance in mm between the centre of a and the nearest
-    of B's surface:
+    outside, but along an axis of one voxel there is no beyond: a volume of one slice is an image, whose outline counts
+    and not every voxel. Every surface voxel counts once. With d(a, B) the distance in mm between the centre of a and
+    the nearest of B's surface:
 
     - ASSD = (Σ_{a ∈ S_A} d(a, B) + Σ_{b ∈ S_B} d(b, A)) / (|S_A| + |S_B|);
     - HD95 = the greater of the 95th percentiles of d(a, B) and of d(b, A) (linear between ranks);
@@ -62,8 +63,12 @@ def surface_scores(
         InputError: If masks, spacing or tolerance are not as described.
     """
     both = as_votes([first, second])
-    steps = checked_spacing(spacing, axes=both[0].ndim)
+    shape = both[0].shape
+    given = checked_spacing(spacing, axes=len(shape))
     checked_length(tolerance, name="tolerance", zero=True)
+    axes = [axis for axis, size in enumerate(shape) if size > 1] or [0]
+    both = [mask.reshape([shape[axis] for axis in axes]) for mask in both]
+    steps = tuple(given[axis] for axis in axes)
     box = bounding_box(both)
     if box is None:
         return SurfaceScores(0.0, 0.0, 1.0)

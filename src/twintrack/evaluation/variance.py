@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks, flat
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import unit_values
+from twintrack.evaluation.arrays import bounding_box, unit_values
 from twintrack.raters.masks import as_votes
 from twintrack.raters.response import response
 
@@ -62,11 +62,11 @@ def member_variance(members: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     Raises:
         InputError: If there is no member, the shapes differ, or a value is NaN or outside [0, 1].
     """
-    rows, shape = _members(members)
-    out = np.empty(rows[0].size, np.float32)
+    maps = _members(members)
+    rows, out = [flat(one) for one in maps], np.empty(maps[0].size, np.float32)
     for part in blocks(out.size):
         out[part] = np.var([row[part] for row in rows], axis=0, dtype=np.float64)
-    return out.reshape(shape)
+    return out.reshape(maps[0].shape)
 
 
 def expected_entropy(members: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
@@ -83,14 +83,14 @@ def expected_entropy(members: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     Raises:
         InputError: If there is no member, the shapes differ, or a value is NaN or outside [0, 1].
     """
-    rows, shape = _members(members)
-    out = np.empty(rows[0].size, np.float32)
+    maps = _members(members)
+    rows, out = [flat(one) for one in maps], np.empty(maps[0].size, np.float32)
     for part in blocks(out.size):
         p = np.array([row[part] for row in rows], np.float64)
         # ln 1 stands where ln 0 would be multiplied by 0.
         logs = p * np.log(np.where(p > 0, p, 1)) + (1 - p) * np.log1p(-np.where(p < 1, p, 0))
         out[part] = -logs.mean(axis=0)
-    return out.reshape(shape)
+    return out.reshape(maps[0].shape)
 
 
 def normalised_cross_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -108,19 +108,7 @@ def normalised_cross_correlation(first: NDArray[Any], second: NDArray[Any]) -> f
     """
     if np.shape(first) != np.shape(second) or np.size(first) == 0:
         raise InputError(f"expected two maps of one shape that hold voxels; got {np.shape(first)}, {np.shape(second)}")
-    a, b = flat(np.asarray(first)), flat(np.asarray(second))
-    ends = np.array([[a.min(), a.max()], [b.min(), b.max()]], float)
-    if not np.isfinite(ends).all():
-        raise InputError("expected two maps of finite numbers; found NaN or infinite ones")
-    if (ends[:, 0] == ends[:, 1]).any():
-        return float("nan")
-    mean_a, mean_b = float(a.mean(dtype=np.float64)), float(b.mean(dtype=np.float64))
-    sums = np.zeros((2, 2))
-    # Around the means, in a second pass: products of raw values would lose the digits that matter.
-    for part in blocks(a.size):
-        centred = np.stack([a[part].astype(np.float64) - mean_a, b[part].astype(np.float64) - mean_b])
-        sums += centred @ centred.T
-    return float(np.clip(sums[0, 1] / np.sqrt(sums[0, 0] * sums[1, 1]), -1, 1))
+    return _correlation(np.asarray(first), np.asarray(second), voxels=np.size(first))
 
 
 def variance_ncc(uncertainty: NDArray[Any], masks: Sequence[NDArray[Any]]) -> float:
@@ -139,9 +127,15 @@ def variance_ncc(uncertainty: NDArray[Any], masks: Sequence[NDArray[Any]]) -> fl
         The correlation in [−1, 1]; NaN where the raters agree everywhere or the prediction is constant.
 
     Raises:
-        InputError: If the masks are not binary, or the shapes differ.
+        InputError: If the masks are not binary, the shapes differ, or an uncertainty is not finite.
     """
-    return normalised_cross_correlation(uncertainty, rater_variance(masks))
+    votes, predicted = as_votes(masks), np.asarray(uncertainty)
+    if predicted.shape != votes[0].shape:
+        raise InputError(f"the uncertainty has shape {predicted.shape}, a mask {votes[0].shape}")
+    box = bounding_box([predicted, *votes])
+    if box is None:
+        return float("nan")
+    return _correlation(predicted[box], rater_variance([vote[box] for vote in votes]), voxels=predicted.size)
 
 
 def phiseg_ncc(members: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any]], *, bound: float = XENT_BOUND) -> float:
@@ -167,26 +161,48 @@ def phiseg_ncc(members: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any]], *
     if not 0 < bound < 0.5:
         raise InputError(f"bound: expected a number between 0 and 1/2; got {bound}")
     votes = as_votes(masks)
-    rows, shape = _members(members)
-    if shape != votes[0].shape:
-        raise InputError(f"members have shape {shape}, a mask {votes[0].shape}")
-    size = rows[0].size
-    tumour, background, own = (np.empty(size, np.float32) for _ in range(3))
-    for part in blocks(size):
+    maps = _members(members)
+    if maps[0].shape != votes[0].shape:
+        raise InputError(f"members have shape {maps[0].shape}, a mask {votes[0].shape}")
+    # Where every member is 0 and no rater labels, all cross-entropies are 0.
+    box = bounding_box([*maps, *votes])
+    if box is None:
+        return float("nan")
+    rows = [flat(one[box]) for one in maps]
+    tumour, background, own = (np.empty(rows[0].size, np.float32) for _ in range(3))
+    for part in blocks(rows[0].size):
         s = np.array([row[part] for row in rows], np.float64)
         tumour[part] = cost = -np.log(np.maximum(s, bound)).mean(axis=0)
         background[part] = rest = -np.log(np.maximum(1 - s, bound)).mean(axis=0)
         mean = s.mean(axis=0)
         own[part] = mean * cost + (1 - mean) * rest
-    each = [normalised_cross_correlation(own, np.where(flat(vote), tumour, background)) for vote in votes]
-    return float(np.mean(each))
+    theirs = (np.where(flat(vote[box]), tumour, background) for vote in votes)
+    return float(np.mean([_correlation(own, one, voxels=votes[0].size) for one in theirs]))
 
 
-def _members(members: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.float32]], tuple[int, ...]]:
+def _correlation(first: NDArray[Any], second: NDArray[Any], *, voxels: int) -> float:
+    # Of two maps of which only a part is given; both are 0 at the other voxels.
+    a, b, zeros = flat(first), flat(second), voxels - first.size
+    ends = np.array([[a.min(), a.max()], [b.min(), b.max()]], float)
+    if not np.isfinite(ends).all():
+        raise InputError("expected two maps of finite numbers; found NaN or infinite ones")
+    if zeros:
+        ends = np.stack([np.minimum(ends[:, 0], 0), np.maximum(ends[:, 1], 0)], axis=1)
+    if (ends[:, 0] == ends[:, 1]).any():
+        return float("nan")
+    means = np.array([one.sum(dtype=np.float64) / voxels for one in (a, b)])
+    sums = zeros * np.outer(means, means)
+    # Around the means, in a second pass: products of raw values would lose the digits that matter.
+    for part in blocks(a.size):
+        centred = np.stack([a[part], b[part]]).astype(np.float64) - means[:, None]
+        sums += centred @ centred.T
+    return float(np.clip(sums[0, 1] / np.sqrt(sums[0, 0] * sums[1, 1]), -1, 1))
+
+
+def _members(members: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
     if len(members) == 0:
         raise InputError("expected the probability of at least one member; got none")
     shapes = {np.shape(member) for member in members}
     if len(shapes) > 1:
         raise InputError(f"the members differ in shape: {sorted(shapes)}")
-    maps = [unit_values(member, name=f"member {number}") for number, member in enumerate(members, start=1)]
-    return [one.reshape(-1) for one in maps], shapes.pop()
+    return [unit_values(member, name=f"member {number}") for number, member in enumerate(members, start=1)]

@@ -20,7 +20,7 @@ from twintrack.errors import InputError, OutputError
 from twintrack.images import Volume, write_volume
 from twintrack.images.atomic import replacing, write_text
 from twintrack.synthetic.members import region_of_interest, simulate_members
-from twintrack.synthetic.phantom import SHAPE, SPACING, Phantom, make_phantom
+from twintrack.synthetic.phantom import SHAPE, SPACING, Phantom, make_phantom, phantom_grid
 from twintrack.synthetic.raters import simulate_raters
 from twintrack.synthetic.seeds import require_count, seed_sequence
 
@@ -134,6 +134,7 @@ def write_cohort(
     require_count(n_members, "members")
     if not 0 <= calibration_fraction <= 1:
         raise InputError(f"the calibration fraction lies in [0, 1]; got {calibration_fraction}")
+    phantom_grid(shape, spacing)
     plans = _plans(n_cases, seed, n_raters, calibration_fraction)
     _make_folders(folder, n_members)
     for plan in plans:

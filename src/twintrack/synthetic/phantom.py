@@ -25,6 +25,8 @@ SHAPE, SPACING = (48, 128, 128), (3.0, 2.5, 2.5)
 
 _MIDDLE = (0.0, -12.0, 0.0)  # (z, y, x) in mm: small fields of view show the pancreas, not the spine
 
+_SMALLEST_VIEW = 72.0  # mm along each axis: the pancreas with its tumour in good part
+
 COARSEST = 6.0
 """Largest voxel size in mm: the smallest tumours have a radius of 5 mm."""
 
@@ -69,9 +71,9 @@ def make_phantom(seed: int, *, shape: Sequence[int] = SHAPE, spacing: Sequence[f
         The phantom.
 
     Raises:
-        InputError: If seed, shape or spacing cannot be used, or the field of view holds too little of the pancreas.
+        InputError: If seed, shape or spacing cannot be used, or the field of view is too small.
     """
-    grid = _grid(shape, spacing)
+    grid = phantom_grid(shape, spacing)
     build, wall, twigs, hollow, solid, gland, blood, lesion, noise = (
         np.random.default_rng(child) for child in seed_sequence(seed).spawn(9)
     )
@@ -97,11 +99,29 @@ def make_phantom(seed: int, *, shape: Sequence[int] = SHAPE, spacing: Sequence[f
     )
 
 
-def _grid(shape: Sequence[int], spacing: Sequence[float]) -> Grid:
+def phantom_grid(shape: Sequence[int], spacing: Sequence[float]) -> Grid:
+    """Check a phantom's shape and spacing and give its grid.
+
+    Args:
+        shape: Voxels along (z, y, x).
+        spacing: Voxel size in mm along (z, y, x), at most `COARSEST`.
+
+    Returns:
+        The grid, whose middle lies just behind the middle of the pancreas.
+
+    Raises:
+        InputError: If shape or spacing cannot be used, or the field of view is too small.
+    """
     if len(shape) != 3 or min(shape) < 8:
         raise InputError(f"a phantom has three axes (z, y, x) of at least 8 voxels; got shape {tuple(shape)}")
     if len(spacing) != 3 or not all(0 < step <= COARSEST for step in spacing):
         raise InputError(f"a phantom's voxels measure up to {COARSEST:g} mm along z, y and x; got {tuple(spacing)}")
+    if min(size * step for size, step in zip(shape, spacing, strict=True)) < _SMALLEST_VIEW:
+        extent = " x ".join(f"{size * step:.0f}" for size, step in zip(shape, spacing, strict=True))
+        raise InputError(
+            f"the phantom's field of view is {extent} mm (z, y, x): too small to hold a tumour of the pancreas; give a "
+            f"larger shape or spacing, at least {_SMALLEST_VIEW:g} mm along each axis"
+        )
     first = [at - (size - 1) / 2 * step for at, size, step in zip(_MIDDLE, shape, spacing, strict=True)]
     plain = Grid.plain(shape, spacing=spacing)
     return Grid(shape=plain.shape, spacing=plain.spacing, origin=tuple(first[::-1]), direction=plain.direction)

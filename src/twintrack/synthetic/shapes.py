@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import PchipInterpolator
 
 Points: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """Positions x, y and z in mm: three arrays of one shape."""
@@ -93,14 +93,14 @@ class Tube:
             per_knot: Straight pieces between two knots.
 
         Returns:
-            The tube along the cubic spline through the knots.
+            The tube along the piecewise cubic curve through the knots, its radius between theirs.
         """
         table = np.asarray(knots, np.float64)
         steps = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(table[:, :3], axis=0), axis=1))])
         fine = np.interp(np.arange((len(table) - 1) * per_knot + 1) / per_knot, np.arange(len(table)), steps)
-        path = CubicSpline(steps, table[:, :3])(fine) if len(table) > 2 else _straight(table[:, :3], per_knot)
-        # Pitfall: a spline through the radii can swing below zero between a thick and a thin knot.
-        return cls(path, np.interp(fine, steps, table[:, 3]))
+        # Monotone between knots. Pitfall: a cubic spline can swing below a radius of 0 between a thick and a thin knot.
+        course = PchipInterpolator(steps, table)(fine)
+        return cls(course[:, :3], course[:, 3])
 
     def bounds(self) -> Bounds:
         """Give the box that holds the solid."""
@@ -177,10 +177,6 @@ class Difference:
     def distance(self, points: Points) -> NDArray[np.float32]:
         """Give the larger of the distance to the whole and the distance out of the cut."""
         return np.maximum(self.whole.distance(points), -self.cut.distance(points))
-
-
-def _straight(ends: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    return np.linspace(ends[0], ends[1], n + 1)
 
 
 def _norm(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

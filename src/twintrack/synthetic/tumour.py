@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from twintrack.errors import InputError
 from twintrack.synthetic.canvas import Canvas
 from twintrack.synthetic.fields import smooth_field
 from twintrack.synthetic.pancreas import Pancreas, draw_duct
@@ -56,9 +55,6 @@ def draw_tumour(canvas: Canvas, rng: np.random.Generator, pancreas: Pancreas, ve
 
     Returns:
         The tumour.
-
-    Raises:
-        InputError: If the field of view holds too little of the pancreas.
     """
     plan = _plan(canvas, rng, pancreas)
     radius = plan.radius
@@ -111,18 +107,14 @@ def _view(canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _seen(canvas: Canvas, pancreas: Pancreas, radius: float) -> NDArray[np.int64]:
-    """Where along the gland a tumour can sit: whole in the field of view if possible, else at least in good part."""
+    """Where along the gland a tumour can sit: whole in the field of view if possible, else as far inside as can be."""
     low, high = _view(canvas)
     axis = pancreas.axis[:-3]  # not at the very tip of the tail
+    room = np.minimum(axis - low, high - axis).min(axis=1)
     for margin in (radius + 10, _EDGE):
-        inside = ((axis > low + margin) & (axis < high - margin)).all(axis=1)
-        if inside.any():
-            return np.flatnonzero(inside)
-    extent = " x ".join(f"{side:.0f}" for side in (high - low)[::-1])
-    raise InputError(
-        f"the phantom's field of view is {extent} mm (z, y, x): too small to hold a tumour of the pancreas; "
-        "give a larger shape or spacing, at least 80 mm along each axis"
-    )
+        if (room > margin).any():
+            return np.flatnonzero(room > margin)
+    return np.array([room.argmax()])
 
 
 def _nearest(center: NDArray[np.float64], labels: tuple[int, ...]) -> tuple[float, NDArray[np.float64]]:
