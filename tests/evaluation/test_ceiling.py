@@ -76,19 +76,3 @@ def test_one_rater_has_no_other():
             function([A], squared)
         with pytest.raises(InputError, match="differ in shape"):
             function([A, A[:, :2]], squared)
-
-
-def test_raters_alone_are_scored_against_each_other():
-    raters = [np.uint8([row]) for row in ([1, 0], [1, 1], [0, 0])]
-    alone = tt.evaluate([tt.Case("c", raters=raters)], ceiling=True, repeats=2)
-    with_members = tt.evaluate([case("c", [[1, 0], [1, 1], [0, 0]], [0.5, 0.5])], ceiling=True, repeats=2)
-    (row,) = alone.per_case
-    assert row["mse"] == rows_of(with_members, "human")[0]["mse"]
-
-
-def test_without_members_and_ceiling_there_is_nothing_to_score():
-    two = tt.Case("c", raters=[np.ones((1, 2), np.uint8)] * 2)
-    with pytest.raises(CohortError, match="no case has members, so there is no prediction to score"):
-        tt.evaluate([two])
-    with pytest.raises(CohortError, match="too few raters for the ceiling"):
-        tt.evaluate([two], ceiling=True)

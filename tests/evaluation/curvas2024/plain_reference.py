@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 from scipy.integrate import quad
+from scipy.special import ndtr
 from scipy.stats import norm
 
 
@@ -54,15 +56,16 @@ def crps(raters, p, label, *, official):
         return 0.0 if official else abs(predicted - mean)
     gauss = norm(mean, sd)
     x = np.linspace(gauss.ppf(0.01), gauss.ppf(0.99), 100)
+    levels = gauss.cdf(x)
 
     def gap(volume):
-        level = np.interp(volume, x, gauss.cdf(x), left=0, right=1) if official else gauss.cdf(volume)
+        level = np.interp(volume, x, levels, left=0, right=1) if official else ndtr((volume - mean) / sd)
         return (level - (volume >= predicted)) ** 2
 
     if official:
         return quad(gap, mean - 3 * sd, mean + 3 * sd, full_output=1)[0]
     points = sorted([min(mean - 9 * sd, predicted), predicted, max(mean + 9 * sd, predicted)])
-    return sum(quad(gap, low, high, limit=200, full_output=1)[0] for low, high in zip(points, points[1:], strict=False))
+    return sum(quad(gap, low, high, limit=200, full_output=1)[0] for low, high in itertools.pairwise(points))
 
 
 def calibration_error(rater, classes):

@@ -73,10 +73,7 @@ def structure_sum(foreground: Any, z: Any, y: Any, x: Any, one: Any) -> Any:
 @njit(cache=True, nogil=True)
 def top_label(foreground: Any, background: Any, z: Any, y: Any, x: Any, one: Any) -> Any:
     """Give the likeliest label of a voxel, the smaller of equals, and its probability, in the precision of `one`."""
-    if background.size:
-        best = background[z, y, x] * one
-    else:
-        best = one - structure_sum(foreground, z, y, x, one)
+    best = background[z, y, x] * one if background.size else one - structure_sum(foreground, z, y, x, one)
     label = 0
     for s in range(foreground.shape[0]):
         p = foreground[s, z, y, x] * one
