@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twintrack as tt
-from twintrack.errors import CalibrationError, CohortError, InputError, TwinTrackError
+from twintrack.errors import CalibrationError, CohortError, InputError, TwinTrackError, TwinTrackWarning
 
 from .conftest import make_case, pav
 
@@ -102,11 +102,17 @@ def test_one_voxel():
         assert fitted.apply(np.float32([[0.1, 0.4, 0.9]])).tolist() == [[1, 1, 1]]
 
 
-@pytest.mark.parametrize("value", [0, 1])
-def test_raters_who_draw_nothing_or_everything(value):
+def test_raters_who_draw_everything():
     p = np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(3, 3)
-    case = tt.Case("c", probability=p, raters=[np.full((3, 3), value, np.uint8)] * 3)
-    assert (tt.fit([case]).apply(p) == value).all()
+    case = tt.Case("c", probability=p, raters=[np.ones((3, 3), np.uint8)] * 3)
+    assert (tt.fit([case]).apply(p) == 1).all()
+
+
+def test_raters_who_draw_nothing_are_warned_of():
+    p = np.linspace(0.1, 0.9, 9, dtype=np.float32).reshape(3, 3)
+    case = tt.Case("c", probability=p, raters=[np.zeros((3, 3), np.uint8)] * 3)
+    with pytest.warns(TwinTrackWarning, match="no rater drew anything"):
+        assert (tt.fit([case]).apply(p) == 0).all()
 
 
 def test_pin_zero_keeps_zero_and_its_absence_does_not():

@@ -133,6 +133,13 @@ def test_what_cannot_be_compared_is_refused(evaluations, folders, message):
         read_entries([evaluations / folder for folder in folders])
 
 
+def test_an_evaluation_without_predictions_is_refused(evaluations):
+    scores = evaluations / "isotonic" / "scores.csv"
+    scores.write_text(scores.read_text().splitlines()[0] + "\n")
+    with pytest.raises(InputError, match="holds no scores of a prediction"):
+        read_entries([evaluations / "isotonic", evaluations / "temperature"])
+
+
 @pytest.mark.parametrize("content", ["{}", "[", '{"scores": 1, "protocol": "x"}'])
 def test_a_damaged_summary_is_named(evaluations, content):
     (evaluations / "isotonic" / "summary.json").write_text(content)

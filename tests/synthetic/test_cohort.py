@@ -96,7 +96,8 @@ def test_the_cohort_is_found_and_read_as_any_other(folder: Path) -> None:
         assert data.vessels is not None
         assert set(np.unique(data.vessels)) == {0, 1, 2, 3, 4, 5}
         assert data.roi is not None
-        assert not data.probability()[data.roi == 0].any()
+        assert not np.stack(data.members)[:, data.roi == 0].any()
+        assert np.stack(data.members).max() > 0.9
         assert (case.patient, case.split) == (row["patient"], row["split"])
 
 

@@ -74,7 +74,7 @@ def test_tumours_differ_widely_in_size(phantoms: list[Phantom]) -> None:
 
 def test_some_tumours_touch_a_vessel_and_some_do_not(phantoms: list[Phantom]) -> None:
     touching = [(binary_dilation(phantom.tumour) & (phantom.vessels > 0)).any() for phantom in phantoms]
-    assert 0.2 < np.mean(touching) < 0.8
+    assert 0.35 < np.mean(touching) < 0.8
 
 
 def test_the_tumours_volume_in_mm3_does_not_depend_on_the_sampling(phantoms: list[Phantom]) -> None:
@@ -104,10 +104,16 @@ def test_tissues_have_the_hu_of_a_contrast_enhanced_ct(phantoms: list[Phantom]) 
         assert phantom.ct[:, :4].max() < -850  # air in front of the patient
 
 
-def test_the_tumour_is_darker_than_the_gland_but_not_by_much(phantom: Phantom) -> None:
-    gland = phantom.ct[(phantom.pancreas > 0) & (phantom.fuzzy < 0.02)]
-    lesion = phantom.ct[phantom.fuzzy > 0.9]
-    assert 15 < np.median(gland) - np.median(lesion) < 80
+def test_the_tumour_is_even_and_somewhat_darker_than_the_gland(phantoms: list[Phantom]) -> None:
+    contrasts = []
+    for phantom in phantoms:
+        core = phantom.ct[phantom.fuzzy > 0.9]
+        if core.size >= 5:
+            assert 15 < np.median(core) < 100
+            assert core.std() < 35  # noise, and what the slice's blur brings in; gland, fat and gut would be far more
+            contrasts.append(np.median(phantom.ct[(phantom.pancreas > 0) & (phantom.fuzzy < 0.02)]) - np.median(core))
+    assert len(contrasts) >= 5
+    assert 10 < np.mean(contrasts) < 60
 
 
 @pytest.mark.parametrize(

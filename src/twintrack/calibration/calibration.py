@@ -163,5 +163,6 @@ def load_calibration(path: Path | str) -> Calibration:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise CalibrationError(
-            f"{path} is not a valid calibration: {where}: {first['msg']} ({error.error_count()} problems in all)"
+            f"{path} is not a valid calibration: {where}: {first['msg']} ({error.error_count()} problems in all). "
+            "Give a file that `twintrack fit` wrote."
         ) from error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 
 from twintrack.calibration.calibration import Calibration
+from twintrack.calibration.curve import Curve
 from twintrack.calibration.exact import exact_curve
 from twintrack.calibration.methods import METHODS
 from twintrack.calibration.provenance import Provenance
 from twintrack.calibration.table import ResponseTable, Weighting
 from twintrack.calibration.target import RESPONSE, Target
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
-from twintrack.errors import CalibrationError, TwinTrackError
+from twintrack.errors import CalibrationError, TwinTrackError, TwinTrackWarning
 
 EXACT_METHODS = ("isotonic", "centered-isotonic")
 """Methods for which single probabilities can make a difference."""
@@ -49,16 +51,14 @@ def fit(
     Raises:
         CalibrationError: If method or target is unknown, the options contradict each other, or there is nothing to fit.
         TwinTrackError: If a case cannot be used and `on_bad` is None, or none can.
+
+    Warns:
+        TwinTrackWarning: If no rater drew anything.
     """
-    if method not in METHODS:
-        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
     wanted = Target(target).name
-    if exact and method not in EXACT_METHODS:
-        raise CalibrationError(f"exact goes with {' and '.join(EXACT_METHODS)}, not with {method}")
+    _check_options(method, exact=exact, from_table=isinstance(cases, ResponseTable))
     if isinstance(cases, ResponseTable):
-        if exact:
-            raise CalibrationError("an exact fit needs the cases; a table holds levels only")
-        curve, table, n_skipped = cases.curve(target=wanted, pin_zero=pin_zero), cases, 0
+        table, curve, n_skipped = cases, cases.curve(target=wanted, pin_zero=pin_zero), 0
     else:
         cohort, bad = Cohort(cases), set[str]()
 
@@ -68,17 +68,38 @@ def fit(
                 on_bad(case, error)
 
         table = tabulate(cohort, target=wanted, weighting=weighting, on_bad=on_bad and note, progress=progress)
+        good = [case for case in cohort if case.id not in bad]
+        curve = (
+            exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
+            if exact
+            else table.curve(target=wanted, pin_zero=pin_zero)
+        )
         n_skipped = len(bad)
-        if exact:
-            good = [case for case in cohort if case.id not in bad]
-            curve = exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
-        else:
-            curve = table.curve(target=wanted, pin_zero=pin_zero)
+    _warn_if_nothing_drawn(curve)
     return Calibration(
         pin_zero=pin_zero,
         map=METHODS[method].fit(curve),
         provenance=Provenance.of(table, target=wanted, exact=exact, n_skipped=n_skipped),
     )
+
+
+def _check_options(method: str, *, exact: bool, from_table: bool) -> None:
+    if method not in METHODS:
+        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+    if exact and method not in EXACT_METHODS:
+        raise CalibrationError(f"exact goes with {' and '.join(EXACT_METHODS)}, not with {method}")
+    if exact and from_table:
+        raise CalibrationError("an exact fit needs the cases; a table holds levels only")
+
+
+def _warn_if_nothing_drawn(curve: Curve) -> None:
+    if curve.mean_response() == 0:
+        warnings.warn(
+            "no rater drew anything where a probability is above 0, so every response is 0; do the raters' labels "
+            "(--rater-labels) and the foreground mean the same structure?",
+            TwinTrackWarning,
+            stacklevel=3,
+        )
 
 
 def tabulate(

@@ -105,8 +105,8 @@ def count_thresholds(p: Any, votes: Any, thresholds: Any, counts: Any) -> None:
     Args:
         p: float32 block.
         votes: uint8 block, 0 … K.
-        thresholds: float32 array (T,), increasing; exceeding is strict. They are float32 as p is: a response of 4/5 kept
-            as float32 lies above the float64 number 0.8, and would exceed it.
+        thresholds: float32 array (T,), increasing; exceeding is strict. They are float32 as p is: a response of 4/5
+            kept as float32 lies above the float64 number 0.8, and would exceed it.
         counts: int64 array (T + 1, K + 1), added into.
     """
     for i in range(p.size):

@@ -76,6 +76,8 @@ def _read(folder: Path) -> list[Entry]:
         with (folder / "scores.csv").open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
         names = list(dict.fromkeys(row["prediction"] for row in rows if row["prediction"] in ("raw", "calibrated")))
+        if not names:
+            raise InputError(f"{folder} holds no scores of a prediction (raw or calibrated) to compare")
         return [_entry(folder.name, name, rows, summary) for name in names]
     except OSError as error:
         raise InputError(f"{folder} is not an evaluation: {error.filename}: {error.strerror}") from error

@@ -144,7 +144,7 @@ def _add_doubtful(
     """Raise `fuzzy` in the regions that may be tumour, and label them."""
     labels = np.zeros(fuzzy.shape, np.uint8)
     for label in range(1, 2 + int(rng.random() < 0.5)):
-        solid = (_tongue if rng.random() < 0.6 else _satellite)(rng, plan, pancreas)
+        solid = _tongue(rng, plan) if rng.random() < 0.6 else _satellite(rng, plan, pancreas)
         region = canvas.region(solid, rough=0.6, reach=5.0)
         cover, level = region.coverage(soft=3.5), np.float32(rng.uniform(0.2, 0.48))
         here = fuzzy[region.box]
@@ -153,7 +153,7 @@ def _add_doubtful(
     return labels
 
 
-def _tongue(rng: np.random.Generator, plan: _Plan, pancreas: Pancreas) -> Shape:  # noqa: ARG001
+def _tongue(rng: np.random.Generator, plan: _Plan) -> Shape:
     """Infiltration of the fat: half of the time along the nerves towards the nearest artery, else anywhere."""
     angle, rise, nerve = rng.uniform(0, 2 * np.pi), rng.uniform(-0.4, 0.4), rng.random() < 0.5
     way = np.array([np.cos(angle), np.sin(angle), rise])

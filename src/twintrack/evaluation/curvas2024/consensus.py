@@ -6,8 +6,8 @@ raters disagree outside F ∪ B, and nothing is asked there:
     Dice = 2 |P ∩ F| / (|P ∩ (F ∪ B)| + |F|)
     confidence = (mean p over F + 1 − mean p over B) / 2
 
-(Riera-Marín et al., CURVAS challenge results, arXiv 2505.08685, name both; docs/curvas2024.md says where the formulas
-are from.)
+(The CURVAS challenge, Riera-Marín et al., arXiv 2505.08685; the formulas are those of its published evaluator, see
+docs/curvas2024.md.)
 """
 
 from __future__ import annotations
