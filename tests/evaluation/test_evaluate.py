@@ -8,11 +8,11 @@ import pytest
 import twintrack as tt
 from twintrack.errors import CohortError, InputError
 from twintrack.evaluation import write_evaluation
-from twintrack.evaluation.overlap import thresholded_dice
 from twintrack.evaluation.protocols.response import POOLED, SCORES
-from twintrack.evaluation.reliability import mhr_calibration_error
-from twintrack.evaluation.top_label import top_label_calibration_error
-from twintrack.evaluation.volume import crps_empirical, crps_gaussian
+from twintrack.evaluation.scores.overlap import thresholded_dice
+from twintrack.evaluation.scores.reliability import mhr_calibration_error
+from twintrack.evaluation.scores.top_label import top_label_calibration_error
+from twintrack.evaluation.scores.volume import crps_empirical, crps_gaussian
 
 
 def make_case(seed, *, n_raters=3, name=None, **options):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
 from twintrack.evaluation.protocols import CaseScores, Score, ScoringProtocol
-from twintrack.evaluation.reliability import Reliability
+from twintrack.evaluation.scores.reliability import Reliability
 
 PAIRS = (("calibrated", "raw"), ("raw_vs_others", "human"), ("calibrated_vs_others", "human"))
 """Which predictions are compared: the first with the second."""

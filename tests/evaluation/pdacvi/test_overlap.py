@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation import pdacvi
-from twintrack.evaluation.overlap import thresholded_dice as dice_of_overlap
 from twintrack.evaluation.pdacvi.inputs import check_inputs
 from twintrack.evaluation.pdacvi.overlap import consensus, staple_dice, thresholded_dice
 from twintrack.evaluation.pdacvi.tally import tally
+from twintrack.evaluation.scores.overlap import thresholded_dice as dice_of_overlap
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -18,7 +18,7 @@ from twintrack.evaluation.pdacvi.top_label import (
     corrected_region,
     official_region,
 )
-from twintrack.evaluation.top_label import top_label_calibration_error
+from twintrack.evaluation.scores.top_label import top_label_calibration_error
 
 
 def found_for(raters, probability):

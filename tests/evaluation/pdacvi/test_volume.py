@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from twintrack.evaluation.pdacvi.volume import integrated_crps
-from twintrack.evaluation.volume import crps_gaussian
+from twintrack.evaluation.scores.volume import crps_gaussian
 
 RATERS = [90.0, 100.0, 110.0]
 SD = np.sqrt(200 / 3)

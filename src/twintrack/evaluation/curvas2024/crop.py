@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import bounding_box
+from twintrack.evaluation.scores.arrays import bounding_box
 
 
 def in_plane_box(image: ArrayLike) -> tuple[slice, slice, slice]:
     """Give the box to which the challenge crops a case before it scores it.
 
     Every slice is kept; along y and x the box spans all voxels of the CT above 0, in whichever slice they lie.
-    Apply it to raters, probabilities and labels alike: `array[..., *box]` in Python 3.11, `array[(..., *box)]`
-    in 3.10.
+    Apply it to raters, probabilities and labels alike: `array[(..., *box)]`.
 
     Args:
         image: The CT in HU, (z, y, x).

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twintrack.errors import GeometryError, InputError
-from twintrack.evaluation.arrays import unit_values
 from twintrack.evaluation.curvas2024.protocol import SUM_TOLERANCE
 from twintrack.evaluation.curvas2024.softmax import hard_labels, largest_deviation
 from twintrack.evaluation.pdacvi.inputs import _labels, _numbers, _stack
+from twintrack.evaluation.scores.arrays import unit_values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,7 +16,7 @@ from twintrack.evaluation.curvas2024.protocol import STRUCTURES, VARIANTS, Confi
 from twintrack.evaluation.curvas2024.top_label import applies_softmax, calibration_errors
 from twintrack.evaluation.pdacvi.inputs import check_voxel_volume
 from twintrack.evaluation.pdacvi.volume import integrated_crps
-from twintrack.evaluation.volume import crps_gaussian
+from twintrack.evaluation.scores.volume import crps_gaussian
 
 
 def score(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from twintrack.evaluation.overlap import THRESHOLDS
 from twintrack.evaluation.pdacvi.protocol import (
     PLANES,
     VARIANTS,
@@ -12,5 +11,6 @@ from twintrack.evaluation.pdacvi.protocol import (
     Variant,
 )
 from twintrack.evaluation.pdacvi.scoring import score
+from twintrack.evaluation.scores.overlap import THRESHOLDS
 
 __all__ = ["PLANES", "THRESHOLDS", "VARIANTS", "VESSEL_NAMES", "PlaneDegrees", "Scores", "Variant", "score"]

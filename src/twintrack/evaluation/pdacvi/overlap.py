@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.evaluation.overlap import THRESHOLDS
 from twintrack.evaluation.pdacvi.protocol import Variant
 from twintrack.evaluation.pdacvi.tally import Tally
+from twintrack.evaluation.scores.overlap import THRESHOLDS
 from twintrack.raters.staple import staple_patterns
 
 OFFICIAL_EPSILON = 1e-6

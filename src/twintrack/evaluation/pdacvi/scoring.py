@@ -17,7 +17,7 @@ from twintrack.evaluation.pdacvi.tally import Tally, tally
 from twintrack.evaluation.pdacvi.top_label import calibration_errors, corrected_region, official_region
 from twintrack.evaluation.pdacvi.vascular import involvement
 from twintrack.evaluation.pdacvi.volume import integrated_crps
-from twintrack.evaluation.volume import crps_gaussian
+from twintrack.evaluation.scores.volume import crps_gaussian
 
 
 def score(

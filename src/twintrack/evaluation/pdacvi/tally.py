@@ -22,9 +22,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
-from twintrack.evaluation.overlap import THRESHOLDS
 from twintrack.evaluation.pdacvi.inputs import Inputs
 from twintrack.evaluation.pdacvi.protocol import HARD_THRESHOLD
+from twintrack.evaluation.scores.overlap import THRESHOLDS
 
 FIRST_RATER = len(THRESHOLDS)
 """Bit of rater 0 in a voxel's code."""

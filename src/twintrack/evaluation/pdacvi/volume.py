@@ -2,7 +2,7 @@
 
 The raters' volumes are taken as a Gaussian with distribution function F, the prediction as a number x:
 CRPS = ∫ (F(v) − 1[v ≥ x])² dv, in the unit of the volume. Its closed form is
-`twintrack.evaluation.volume.crps_gaussian`.
+`twintrack.evaluation.scores.volume.crps_gaussian`.
 """
 
 from __future__ import annotations

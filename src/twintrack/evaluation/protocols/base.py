@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twintrack.cohort import CaseData
 from twintrack.evaluation.protocols.score import Score
-from twintrack.evaluation.reliability import Reliability
+from twintrack.evaluation.scores.reliability import Reliability
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from twintrack.cohort import CaseData
 from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol
 from twintrack.evaluation.protocols.score import Score
 from twintrack.evaluation.protocols.statistics import collect
-from twintrack.evaluation.reliability import BINS, Reliability
+from twintrack.evaluation.scores.reliability import BINS, Reliability
 
 SCORES: tuple[Score, ...] = (
     Score("mse", "MSE to response", "mean over voxels of (prediction − response)²", "lower"),

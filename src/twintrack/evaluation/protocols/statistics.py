@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from twintrack.compute.blocks import blocks, flat, sum_of
 from twintrack.compute.kernels import count_thresholds, sum_bins, sum_levels
 from twintrack.compute.levels import N_LEVELS
-from twintrack.evaluation.overlap import THRESHOLDS, dice_of_counts
-from twintrack.evaluation.reliability import BINS, Reliability
-from twintrack.evaluation.top_label import TopLabelSums
-from twintrack.evaluation.volume import crps_empirical, crps_gaussian
+from twintrack.evaluation.scores.overlap import THRESHOLDS, dice_of_counts
+from twintrack.evaluation.scores.reliability import BINS, Reliability
+from twintrack.evaluation.scores.top_label import TopLabelSums
+from twintrack.evaluation.scores.volume import crps_empirical, crps_gaussian
 
 
 @dataclass(frozen=True, eq=False)

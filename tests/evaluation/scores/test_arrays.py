@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from scipy.ndimage import find_objects
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import bounding_box, checked_length, checked_spacing, exceeds, unit_case, unit_values
+from twintrack.evaluation.scores.arrays import (
+    bounding_box,
+    checked_length,
+    checked_spacing,
+    exceeds,
+    unit_case,
+    unit_values,
+)
 
 
 def test_box_holds_all_arrays_and_grows_to_the_edge_of_the_image():

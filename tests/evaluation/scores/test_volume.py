@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from twintrack.evaluation.volume import crps_empirical, crps_gaussian
+from twintrack.evaluation.scores.volume import crps_empirical, crps_gaussian
 
 volumes = st.lists(st.floats(0, 1000), min_size=1, max_size=6)
 

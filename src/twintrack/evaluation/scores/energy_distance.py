@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks, flat
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import exceeds, unit_values
+from twintrack.evaluation.scores.arrays import exceeds, unit_values
 from twintrack.raters.masks import as_votes
 
 Overlap: TypeAlias = Literal["iou", "dice"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import bounding_box, checked_length, checked_spacing, unit_case
-from twintrack.evaluation.reliability import BINS, Binning, mhr_calibration_error
+from twintrack.evaluation.scores.arrays import bounding_box, checked_length, checked_spacing, unit_case
+from twintrack.evaluation.scores.reliability import BINS, Binning, mhr_calibration_error
 from twintrack.raters.response import vote_count
 
 BANDS: tuple[float, ...] = (0.0, 3.0, 7.0, 15.0)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mean_pinball_loss
 
 from twintrack.errors import InputError
-from twintrack.evaluation.coverage import interval_coverage, interval_score
+from twintrack.evaluation.scores.coverage import interval_coverage, interval_score
 
 
 def test_score_worked_out_by_hand():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import unit_case
+from twintrack.evaluation.scores.arrays import unit_case
 from twintrack.raters.response import vote_count
 
 Risk: TypeAlias = Literal["squared", "majority", "raters"]

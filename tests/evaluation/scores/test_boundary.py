@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twintrack.errors import InputError
-from twintrack.evaluation.boundary import (
+from twintrack.evaluation.scores.boundary import (
     boundary_aware_calibration_error,
     boundary_bands,
     boundary_region_calibration_error,
 )
-from twintrack.evaluation.reliability import mhr_calibration_error
+from twintrack.evaluation.scores.reliability import mhr_calibration_error
 
 MM = (1.0, 1.0)
 

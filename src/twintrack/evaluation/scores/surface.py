@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from twintrack.evaluation.arrays import bounding_box, checked_length, checked_spacing, exceeds, unit_case
+from twintrack.evaluation.scores.arrays import bounding_box, checked_length, checked_spacing, exceeds, unit_case
 from twintrack.raters.masks import as_votes
 from twintrack.raters.response import vote_count
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twintrack.errors import InputError
-from twintrack.evaluation.overlap import THRESHOLDS, thresholded_dice
+from twintrack.evaluation.scores.overlap import THRESHOLDS, thresholded_dice
 
 
 def test_worked_out_by_hand():

@@ -12,7 +12,7 @@ from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.isotonic import pool_adjacent_violators
 from twintrack.compute.blocks import blocks
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import unit_pair, unit_values
+from twintrack.evaluation.scores.arrays import unit_pair, unit_values
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.compute.kernels import sum_top_label_bins
-from twintrack.evaluation.reliability import Reliability
+from twintrack.evaluation.scores.reliability import Reliability
 
 TOP_LABEL_BINS = 50
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy, pearsonr
 
 from twintrack.errors import InputError
-from twintrack.evaluation.variance import (
+from twintrack.evaluation.scores.variance import (
     bernoulli_variance,
     expected_entropy,
     member_variance,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import unit_pair, unit_values
+from twintrack.evaluation.scores.arrays import unit_pair, unit_values
 
 BOUND = 2.0**-24
 """How near to 0 and 1 a probability may come in the log score: the distance to 1 of the float32 next below 1."""

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twintrack.errors import InputError
-from twintrack.evaluation.lesions import lesion_scores
+from twintrack.evaluation.scores.lesions import lesion_scores
 
 MM = (1.0, 1.0)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import binned_statistic
 
 from twintrack.errors import InputError
-from twintrack.evaluation.reliability import mhr_calibration_error, reliability
+from twintrack.evaluation.scores.reliability import mhr_calibration_error, reliability
 
 
 def test_worked_out_by_hand():

@@ -7,8 +7,8 @@ from sklearn.metrics import brier_score_loss
 
 from twintrack.compute.levels import level_values, levels
 from twintrack.errors import InputError
-from twintrack.evaluation.corp import ResponsePoints, corp, corp_of_points
-from twintrack.evaluation.response_scores import brier, brier_to_labels, disagreement
+from twintrack.evaluation.scores.corp import ResponsePoints, corp, corp_of_points
+from twintrack.evaluation.scores.response_scores import brier, brier_to_labels, disagreement
 
 rows = st.lists(
     st.tuples(st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.75, 1.0]), st.sampled_from([0.0, 0.25, 0.5, 1.0])),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from twintrack.errors import InputError
-from twintrack.evaluation.space import spatially_aware_calibration_error
+from twintrack.evaluation.scores.space import spatially_aware_calibration_error
 
 
 def test_worked_out_by_hand_where_the_gaussian_is_one_voxel_wide():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import bounding_box, checked_length, checked_spacing, unit_case
+from twintrack.evaluation.scores.arrays import bounding_box, checked_length, checked_spacing, unit_case
 from twintrack.raters.response import vote_count
 
 TRUNCATE = 4.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import generate_binary_structure, label
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import bounding_box, checked_spacing, unit_case
+from twintrack.evaluation.scores.arrays import bounding_box, checked_spacing, unit_case
 from twintrack.raters.response import vote_count
 
 

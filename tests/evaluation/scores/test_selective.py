@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twintrack.errors import InputError
-from twintrack.evaluation.selective import risk_coverage, voxel_risk_coverage
+from twintrack.evaluation.scores.selective import risk_coverage, voxel_risk_coverage
 
 
 def area_by_definition(confidence, risk, order):

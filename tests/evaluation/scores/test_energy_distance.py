@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, jaccard_score
 
 from twintrack.errors import InputError
-from twintrack.evaluation.energy_distance import binarise, energy_distance
+from twintrack.evaluation.scores.energy_distance import binarise, energy_distance
 
 A, B, EMPTY = np.uint8([[1, 1, 0, 0]]), np.uint8([[0, 1, 1, 0]]), np.uint8([[0, 0, 0, 0]])
 

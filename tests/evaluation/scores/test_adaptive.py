@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from twintrack.errors import InputError
-from twintrack.evaluation.adaptive import adaptive_calibration_error, average_calibration_error, mean_bin_gap
-from twintrack.evaluation.reliability import Reliability, mhr_calibration_error
+from twintrack.evaluation.scores.adaptive import adaptive_calibration_error, average_calibration_error, mean_bin_gap
+from twintrack.evaluation.scores.reliability import Reliability, mhr_calibration_error
 
 
 def test_adaptive_worked_out_by_hand():

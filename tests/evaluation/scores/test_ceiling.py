@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twintrack.errors import InputError
-from twintrack.evaluation.ceiling import leave_one_out, leave_one_out_response
-from twintrack.evaluation.overlap import thresholded_dice
-from twintrack.evaluation.response_scores import brier
+from twintrack.evaluation.scores.ceiling import leave_one_out, leave_one_out_response
+from twintrack.evaluation.scores.overlap import thresholded_dice
+from twintrack.evaluation.scores.response_scores import brier
 from twintrack.raters import case_agreement, response
 
 A, B, C = np.uint8([[1, 1, 0]]), np.uint8([[1, 0, 0]]), np.uint8([[1, 1, 1]])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from twintrack.errors import InputError
-from twintrack.evaluation.surface import agreement_surface_scores, surface_scores
+from twintrack.evaluation.scores.surface import agreement_surface_scores, surface_scores
 
 
 def ball(shape, centre, radius):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from twintrack.evaluation.top_label import top_label_calibration_error
+from twintrack.evaluation.scores.top_label import top_label_calibration_error
 
 
 def test_worked_out_by_hand():

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import unit_pair
-from twintrack.evaluation.reliability import BINS, Reliability, reliability
+from twintrack.evaluation.scores.arrays import unit_pair
+from twintrack.evaluation.scores.reliability import BINS, Reliability, reliability
 
 
 def mean_bin_gap(sums: Reliability) -> float:

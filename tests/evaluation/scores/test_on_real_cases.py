@@ -7,17 +7,17 @@ import pytest
 import SimpleITK
 from scipy.stats import pearsonr
 
-from twintrack.evaluation.adaptive import adaptive_calibration_error, average_calibration_error
-from twintrack.evaluation.boundary import boundary_aware_calibration_error, boundary_region_calibration_error
-from twintrack.evaluation.ceiling import leave_one_out, leave_one_out_response
-from twintrack.evaluation.corp import ResponsePoints, corp, corp_of_points
-from twintrack.evaluation.energy_distance import binarise, energy_distance
-from twintrack.evaluation.lesions import lesion_scores
-from twintrack.evaluation.response_scores import brier, brier_to_labels, disagreement, log_score
-from twintrack.evaluation.selective import voxel_risk_coverage
-from twintrack.evaluation.space import spatially_aware_calibration_error
-from twintrack.evaluation.surface import agreement_surface_scores
-from twintrack.evaluation.variance import bernoulli_variance, rater_variance, variance_ncc
+from twintrack.evaluation.scores.adaptive import adaptive_calibration_error, average_calibration_error
+from twintrack.evaluation.scores.boundary import boundary_aware_calibration_error, boundary_region_calibration_error
+from twintrack.evaluation.scores.ceiling import leave_one_out, leave_one_out_response
+from twintrack.evaluation.scores.corp import ResponsePoints, corp, corp_of_points
+from twintrack.evaluation.scores.energy_distance import binarise, energy_distance
+from twintrack.evaluation.scores.lesions import lesion_scores
+from twintrack.evaluation.scores.response_scores import brier, brier_to_labels, disagreement, log_score
+from twintrack.evaluation.scores.selective import voxel_risk_coverage
+from twintrack.evaluation.scores.space import spatially_aware_calibration_error
+from twintrack.evaluation.scores.surface import agreement_surface_scores
+from twintrack.evaluation.scores.variance import bernoulli_variance, rater_variance, variance_ncc
 from twintrack.raters import case_agreement, response
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
 from twintrack.errors import InputError
-from twintrack.evaluation.response_scores import BOUND, brier, brier_to_labels, disagreement, log_score
+from twintrack.evaluation.scores.response_scores import BOUND, brier, brier_to_labels, disagreement, log_score
 
 pairs = st.lists(
     st.tuples(st.floats(0, 1, width=32), st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])), min_size=1, max_size=40

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks, flat
 from twintrack.errors import InputError
-from twintrack.evaluation.arrays import bounding_box, unit_values
+from twintrack.evaluation.scores.arrays import bounding_box, unit_values
 from twintrack.raters.masks import as_votes
 from twintrack.raters.response import response
 
