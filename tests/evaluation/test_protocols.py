@@ -73,7 +73,7 @@ def test_a_calibration_is_scored_by_every_protocol():
 
 
 def test_an_unknown_protocol_is_named():
-    with pytest.raises(InputError, match="unknown protocol 'magic'; known are response, pdacvi-official"):
+    with pytest.raises(InputError, match="unknown protocol 'magic'; known are response, extended, pdacvi-official"):
         tt.evaluate([make_case(0)], protocol="magic")
 
 
@@ -92,3 +92,17 @@ def test_a_protocol_of_ones_own_is_a_class_with_two_methods():
     assert found.per_case[0]["maximum"] == pytest.approx(
         found.summary["scores"]["maximum"]["predictions"]["raw"]["value"]
     )
+
+
+def test_extended_protocol_of_a_prediction_equal_to_the_response():
+    case = make_case(3)
+    data = case.read()
+    response = np.mean(list(data.raters.values()), axis=0).astype(np.float32)
+    perfect = tt.Case("perfect", probability=response, raters=list(data.raters.values()), spacing=(2.0, 0.7, 0.7))
+    raw = tt.evaluate([case, perfect], protocol="extended", repeats=2).per_case
+    for name, best in {"miscalibration": 0, "ace": 0, "boundary_ece": 0, "aurc": 0, "excess_aurc": 0}.items():
+        assert raw[1][name] == pytest.approx(best, abs=1e-6)
+        assert raw[0][name] > 1e-6 or name == "excess_aurc"
+    assert raw[1]["surface_dice"] == raw[1]["lesion_f1"] == 1
+    assert raw[1]["variance_ncc"] == pytest.approx(1, abs=1e-6)
+    assert raw[1]["log_score"] < raw[0]["log_score"]

@@ -24,7 +24,9 @@ def command(
     split: options.Split = None,
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
-    protocol: Annotated[str, typer.Option(help="response, pdacvi-official or pdacvi-corrected.")] = "response",
+    protocol: Annotated[
+        str, typer.Option(help="response, extended, pdacvi-official or pdacvi-corrected.")
+    ] = "response",
     ceiling: Annotated[
         bool, typer.Option("--ceiling", help="Also score each rater against the others: the human ceiling.")
     ] = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
 from twintrack.evaluation.protocols import CaseScores, ScoringProtocol, protocol_named
+from twintrack.evaluation.scores.ceiling import against_others, leave_one_out
 from twintrack.evaluation.summary import finite, summarise
 
 RAW, CALIBRATED = "raw", "calibrated"
@@ -70,7 +71,7 @@ def evaluate(
     Args:
         cases: Cases with raters and members, read one at a time; without members only the ceiling can be scored.
         calibration: What to score beside the raw ensemble; None scores the raw ensemble alone.
-        protocol: "response", "pdacvi-official", "pdacvi-corrected", or a protocol of one's own.
+        protocol: "response", "extended", "pdacvi-official", "pdacvi-corrected", or a protocol of one's own.
         ceiling: Also score each rater against the others, and the predictions against the same others, in cases with at
             least three raters: a prediction that scores like "human" is as good as one more rater.
         repeats: Resamples of the bootstrap over patients.
@@ -98,7 +99,7 @@ def evaluate(
         predictions = _predictions(case, data, calibration) if has_members else {}
         scores = {name: rules.score(data, prediction) for name, prediction in predictions.items()}
         if ceiling:
-            scores |= _against_others(rules, data, predictions)
+            scores |= _ceiling(rules, data, predictions)
         return _Scored(case, _about(case, data, predictions), _fingerprint(predictions), scores)
 
     reading = {"members": has_members, "vessels": rules.needs_vessels}
@@ -130,24 +131,24 @@ def _collect(scored: list[_Scored], rules: ScoringProtocol, *, n_seen: int, repe
     return Evaluation([row for one in scored for row in _rows(one)], finite({**about, **found}))
 
 
-def _against_others(
+def _ceiling(
     rules: ScoringProtocol, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, CaseScores]:
-    """Score each rater, and each prediction, against all raters but that one; mean over the raters left out."""
-    if len(data.raters) < MIN_CEILING:
+    """Score each rater, and each prediction, against all raters but one; mean over the raters left out."""
+    masks = list(data.raters.values())
+    if len(masks) < MIN_CEILING:
         return {}
-    rounds: dict[str, list[CaseScores]] = {}
-    for left_out, mask in data.raters.items():
-        others = {name: other for name, other in data.raters.items() if name != left_out}
-        panel = replace(data, raters=others)
-        rounds.setdefault(HUMAN, []).append(rules.score(panel, mask.astype(np.float32)))
-        for name, prediction in predictions.items():
-            rounds.setdefault(name + OTHERS, []).append(rules.score(panel, prediction))
-    # A signed error averages to 0 over the raters left out, whatever they drew: it has no ceiling.
-    keys = [key for key in rounds[HUMAN][0].values if rules.describe(key).better != "zero"]
+
+    def score(prediction: NDArray[np.float32], others: Sequence[NDArray[np.uint8]]) -> Mapping[str, float]:
+        panel = {str(k): other for k, other in enumerate(others, start=1)}
+        return rules.score(replace(data, raters=panel), prediction).values
+
+    rounds = {HUMAN: leave_one_out(masks, score)}
+    rounds |= {name + OTHERS: against_others(map_, masks, score) for name, map_ in predictions.items()}
+    keys = [key for key in rounds[HUMAN][0] if rules.describe(key).has_ceiling]
     return {
-        name: CaseScores({key: float(np.mean([one.values[key] for one in scores])) for key in keys})
-        for name, scores in rounds.items()
+        name: CaseScores({key: float(np.mean([values[key] for values in found])) for key in keys})
+        for name, found in rounds.items()
     }
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from twintrack.errors import InputError
 from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol
+from twintrack.evaluation.protocols.extended import ExtendedProtocol
 from twintrack.evaluation.protocols.pdacvi import PdacviProtocol
 from twintrack.evaluation.protocols.response import ResponseProtocol
 from twintrack.evaluation.protocols.score import Score
 
 PROTOCOLS: dict[str, Callable[[], ScoringProtocol]] = {
     "response": ResponseProtocol,
+    "extended": ExtendedProtocol,
     "pdacvi-official": lambda: PdacviProtocol("official"),
     "pdacvi-corrected": lambda: PdacviProtocol("corrected"),
 }

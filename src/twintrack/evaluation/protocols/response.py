@@ -29,7 +29,14 @@ SCORES: tuple[Score, ...] = (
         "mm³",
     ),
     Score("crps_empirical", "volume CRPS (empirical)", "expected volume against the raters' volumes", "lower", "mm³"),
-    Score("volume_error", "volume error", "expected volume minus the raters' mean volume", "zero", "mm³"),
+    Score(
+        "volume_error",
+        "volume error",
+        "expected volume minus the raters' mean volume",
+        "zero",
+        "mm³",
+        has_ceiling=False,
+    ),
 )
 """Scores of a case; the cohort's score is the mean over cases."""
 

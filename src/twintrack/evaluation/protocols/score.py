@@ -16,6 +16,8 @@ class Score:
         meaning: What it is, in one sentence.
         better: Which values are better; "zero" for signed errors.
         unit: Its unit; empty for pure numbers.
+        has_ceiling: Whether a rater's mask can be scored by it like a prediction. Not so for signed errors, which average to
+            0 over the raters left out, nor for scores of sure predictions or of their order, which see only 0 and 1.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Score:
     meaning: str
     better: Literal["lower", "higher", "zero"]
     unit: str = ""
+    has_ceiling: bool = True
 
     def improvement(self, before: float, after: float) -> float:
         """Say by how much `after` is better than `before` (negative: worse)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,13 @@ from twintrack.errors import InputError
 from twintrack.raters.masks import as_votes
 from twintrack.raters.response import response
 
-CaseScore: TypeAlias = Callable[[NDArray[np.float32], Sequence[NDArray[np.uint8]]], float]
-"""A score of a prediction (float32 in [0, 1]) against raters' masks."""
+Scored = TypeVar("Scored")
+
+CaseScore: TypeAlias = Callable[[NDArray[np.float32], Sequence[NDArray[np.uint8]]], Scored]
+"""A score, or a set of scores, of a prediction (float32 in [0, 1]) against raters' masks."""
 
 
-def leave_one_out(masks: Sequence[NDArray[Any]], score: CaseScore) -> list[float]:
+def leave_one_out(masks: Sequence[NDArray[Any]], score: CaseScore[Scored]) -> list[Scored]:
     """Score each rater's own mask, taken as a prediction of 0 and 1, against the other raters.
 
     What one more human would score in the model's place. Right for scores of decisions: overlap, surface distances,
@@ -24,8 +26,8 @@ def leave_one_out(masks: Sequence[NDArray[Any]], score: CaseScore) -> list[float
     costs whatever its bound says; nor are scores that rank or bin probabilities (AURC, adaptive bins, CORP),
     which see two values only.
 
-    The raters left are K − 1 and of another mean than all K, so compare with the model scored against the
-    same K − 1: call `score` with the model's map and each of the same subsets, and average.
+    The raters left are K − 1 and of another mean than all K, so compare with the model scored against the same K − 1:
+    `against_others`.
 
     Args:
         masks: K ≥ 2 raters' binary masks, (z, y, x) or (y, x).
@@ -41,7 +43,27 @@ def leave_one_out(masks: Sequence[NDArray[Any]], score: CaseScore) -> list[float
     return [score(mask.astype(np.float32), _without(votes, out)) for out, mask in enumerate(votes)]
 
 
-def leave_one_out_response(masks: Sequence[NDArray[Any]], score: CaseScore) -> list[float]:
+def against_others(
+    prediction: NDArray[np.float32], masks: Sequence[NDArray[Any]], score: CaseScore[Scored]
+) -> list[Scored]:
+    """Score a prediction against the raters but one, for each one left out: what to hold against `leave_one_out`.
+
+    Args:
+        prediction: Probability or response, float32 in [0, 1], (z, y, x) or (y, x).
+        masks: K ≥ 2 raters' binary masks, same shape.
+        score: Any score of a prediction against K − 1 masks.
+
+    Returns:
+        K scores, one for each rater left out.
+
+    Raises:
+        InputError: If there are fewer than two raters, or the masks are not binary or differ in shape.
+    """
+    votes = _votes(masks)
+    return [score(prediction, _without(votes, out)) for out in range(len(votes))]
+
+
+def leave_one_out_response(masks: Sequence[NDArray[Any]], score: CaseScore[Scored]) -> list[Scored]:
     """Score the mean response of the other raters as a prediction of the one left out.
 
     How well a panel of K − 1 predicts a further rater: what a model could reach that knew exactly what this panel
