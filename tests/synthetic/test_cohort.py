@@ -145,6 +145,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, coarse: dict[str,
         write_cohort(tmp_path / "file" / "cohort", n_cases=1, seed=0, **coarse)
 
 
+def test_a_cases_folder_that_cannot_be_made_is_named(tmp_path: Path, coarse: dict[str, Any]) -> None:
+    def obstruct(case_id: str) -> None:
+        (tmp_path / "raters" / "case_002").write_text("in the way")
+
+    with pytest.raises(OutputError, match=r"cannot write .*case_002"):
+        write_cohort(tmp_path, n_cases=2, seed=0, n_raters=1, n_members=1, on_case=obstruct, **coarse)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

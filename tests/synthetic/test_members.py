@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -105,6 +107,13 @@ def test_the_first_raters_temper_is_what_members_learn(phantoms: list[Phantom]) 
     assert strict < generous
 
 
+def test_a_gland_that_is_all_tumour_leaves_no_room_for_a_false_alarm(phantoms: list[Phantom]) -> None:
+    full = replace(phantoms[2], pancreas=phantoms[2].tumour)
+    for member in simulate_members(full, n_members=20, seed=0):  # 15 % of them would raise one
+        assert np.isfinite(member).all()
+        assert member[phantoms[2].fuzzy < 1e-4].max(initial=0) < 0.5
+
+
 def test_the_roi_is_the_pancreas_dilated_by_mm(phantom: Phantom) -> None:
     roi = region_of_interest(phantom, margin=8.0)
     assert roi.dtype == np.uint8
@@ -133,7 +142,7 @@ def test_the_roi_holds_nearly_all_that_raters_draw(phantoms: list[Phantom]) -> N
         assert drawn[region_of_interest(phantom) > 0].sum() > 0.9 * drawn.sum()
 
 
-@pytest.mark.parametrize("margin", [-1.0, float("nan")])
+@pytest.mark.parametrize("margin", [-1.0, float("nan"), float("inf")])
 def test_a_margin_that_is_no_distance_is_refused(phantom: Phantom, margin: float) -> None:
     with pytest.raises(InputError, match="margin"):
         region_of_interest(phantom, margin=margin)

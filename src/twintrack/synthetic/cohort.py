@@ -196,7 +196,10 @@ def _make_folders(folder: Path, n_members: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise OutputError(f"{folder}: not empty; a cohort is written to a new or an empty folder")
+            raise OutputError(
+                f"{folder}: not empty; a cohort is written to a new or an empty folder. Delete what an interrupted run "
+                "left there, or name another folder."
+            )
         for member in _member_folders(folder, n_members):
             member.mkdir(parents=True)
         (folder / "raters").mkdir()

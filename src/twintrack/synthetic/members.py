@@ -78,9 +78,9 @@ def region_of_interest(phantom: Phantom, *, margin: float = 15.0) -> NDArray[np.
         uint8 mask of 0 and 1, (z, y, x): voxels whose centre is at most `margin` from that of a voxel of the pancreas.
 
     Raises:
-        InputError: If the margin is negative or not a number.
+        InputError: If the margin is negative or not finite.
     """
-    if not margin >= 0:
+    if not 0 <= margin < np.inf:
         raise InputError(f"the margin of a region of interest is a distance in mm from 0; got {margin}")
     roi = np.zeros(phantom.pancreas.shape, np.uint8)
     tight = zip(box_of(phantom.pancreas > 0), phantom.grid.spacing, strict=True)

@@ -69,9 +69,8 @@ def draw_duct(canvas: Canvas, pancreas: Pancreas, *, start: int, radius: float) 
     Args:
         canvas: The CT with the pancreas.
         pancreas: The gland.
-        start: Index into its middle line; a tumour there dams the duct up.
+        start: Index into its middle line, at least 4 from its end; a tumour there dams the duct up.
         radius: The duct's radius in mm.
     """
     path = pancreas.axis[start:-2]
-    if len(path) > 1:
-        canvas.fill(canvas.region(Tube(path, np.linspace(radius, radius * 0.6, len(path)))), 22.0)
+    canvas.fill(canvas.region(Tube(path, np.linspace(radius, radius * 0.6, len(path)))), 22.0)

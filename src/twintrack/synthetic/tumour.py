@@ -17,7 +17,6 @@ from twintrack.synthetic.vessels import CELIAC_TRUNK, PORTA, SMA, SMV, vessel_co
 SMALLEST, LARGEST = 5.0, 18.0
 """Radius in mm; log-uniform between."""
 
-
 _EDGE = 14.0  # mm between the tumour's middle and the edge of the image, the bend of the anatomy included
 
 
@@ -111,10 +110,8 @@ def _seen(canvas: Canvas, pancreas: Pancreas, radius: float) -> NDArray[np.int64
     low, high = _view(canvas)
     axis = pancreas.axis[:-3]  # not at the very tip of the tail
     room = np.minimum(axis - low, high - axis).min(axis=1)
-    for margin in (radius + 10, _EDGE):
-        if (room > margin).any():
-            return np.flatnonzero(room > margin)
-    return np.array([room.argmax()])
+    seen: NDArray[np.int64] = np.flatnonzero(room >= min(radius + 10, room.max() - 5))
+    return seen
 
 
 def _nearest(center: NDArray[np.float64], labels: tuple[int, ...]) -> tuple[float, NDArray[np.float64]]:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twintrack.evaluation import curvas2024
+from twintrack.evaluation.curvas.bins import official_edges
 from twintrack.evaluation.curvas2024.inputs import check_inputs
-from twintrack.evaluation.curvas2024.top_label import applies_softmax, calibration_errors, official_edges
+from twintrack.evaluation.curvas2024.top_label import applies_softmax, calibration_errors
 from twintrack.evaluation.scores.top_label import top_label_calibration_error
 
 NAMES = ("pancreas", "kidney", "liver")

@@ -7,7 +7,8 @@ import pytest
 
 from twintrack.errors import GeometryError, InputError
 from twintrack.evaluation import pdacvi
-from twintrack.evaluation.pdacvi.inputs import check_inputs, check_voxel_volume
+from twintrack.evaluation.curvas.inputs import check_voxel_volume
+from twintrack.evaluation.pdacvi.inputs import check_inputs
 
 
 @pytest.fixture

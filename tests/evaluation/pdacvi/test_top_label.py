@@ -125,8 +125,8 @@ def test_both_variants_equal_the_plain_reference(reference, random_case, seed):
 
 
 def test_confidences_on_and_beside_the_edges_of_bins_fall_where_they_belong(reference):
-    # Pitfall: as float32, some edges lie below k / 50.
-    edges = np.linspace(0.5, 1, 26).astype(np.float32)
+    # Pitfall: as float32, some edges lie below k / 50, and two of the evaluator's are a step above that.
+    edges = np.unique(np.concatenate([np.linspace(0.5, 1, 26).astype(np.float32), reference.float32_edges()[25:]]))
     values = np.concatenate([edges, np.nextafter(edges, np.float32(0)), np.nextafter(edges[:-1], np.float32(1))])
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -139,6 +139,14 @@ def test_confidences_on_and_beside_the_edges_of_bins_fall_where_they_belong(refe
         )
         assert official == pytest.approx(reference.float32_calibration_error(p, rater), abs=1e-6)
         assert corrected == pytest.approx(reference.calibration_error(p, rater), abs=1e-12)
+
+
+def test_bin_edges_are_those_of_the_evaluators_library():
+    # torchmetrics' binary_calibration_error([0.78, 0.79], [1, 0], n_bins=50) gives 0.5050: the edge 39/50 lies above 0.78.
+    p = np.float32([[[0.78, 0.79]]])
+    probability, found = found_for(np.uint8([[[[1, 0]]]]), p)
+    region = Region(start=(0, 0, 0), stop=p.shape)
+    assert calibration_errors(probability, found, region, variant="official")[0] == pytest.approx(0.505, abs=1e-4)
 
 
 def test_float32_counts_stand_still_at_16_million_in_official_alone():

@@ -20,8 +20,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.curvas2024.inputs import Inputs
-from twintrack.evaluation.curvas2024.protocol import Confidence, Variant
+from twintrack.evaluation.curvas2024.protocol import Confidence
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

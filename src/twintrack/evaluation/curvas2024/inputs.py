@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twintrack.errors import GeometryError, InputError
+from twintrack.evaluation.curvas.inputs import as_labels, as_numbers, as_stack
 from twintrack.evaluation.curvas2024.protocol import SUM_TOLERANCE
 from twintrack.evaluation.curvas2024.softmax import hard_labels, largest_deviation
-from twintrack.evaluation.pdacvi.inputs import _labels, _numbers, _stack
 from twintrack.evaluation.scores.arrays import unit_values
 
 
@@ -80,7 +80,7 @@ def check_inputs(
     """
     channels = _channels(probabilities, names)
     shape = channels.shape[1:]
-    masks = _label_maps(_stack(raters, shape), names, "rater {}'s map")
+    masks = _label_maps(as_stack(raters, shape), names, "rater {}'s map")
     background, foreground = (channels[0], channels[1:]) if len(channels) > len(names) else (None, channels)
     _check_sums(foreground, background)
     return Inputs(
@@ -92,7 +92,7 @@ def check_inputs(
 
 
 def _channels(probabilities: ArrayLike, names: Sequence[str]) -> NDArray[np.float32]:
-    array, n = _numbers(probabilities, "probabilities"), len(names)
+    array, n = as_numbers(probabilities, "probabilities"), len(names)
     if array.ndim != 4 or array.size == 0 or array.shape[0] not in (n, n + 1):
         raise InputError(
             f"probabilities must be (C, z, y, x) with C = {n + 1}, background and {', '.join(names)}, or C = {n} "
@@ -112,7 +112,7 @@ def _check_sums(foreground: NDArray[np.float32], background: NDArray[np.float32]
 
 
 def _prediction(labels: ArrayLike, shape: tuple[int, ...], names: Sequence[str]) -> NDArray[np.uint8]:
-    array = _labels(_numbers(labels, "labels"), "labels")
+    array = as_labels(as_numbers(labels, "labels"), "labels")
     if array.shape != shape:
         raise GeometryError(f"labels has shape {array.shape}, each channel of probabilities {shape}; both must agree")
     return np.ascontiguousarray(_label_maps(array[None], names, "labels")[0])

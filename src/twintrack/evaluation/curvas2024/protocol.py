@@ -6,11 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypedDict
 
-# The bins of the calibration error and the two variants are those of the challenge's second edition.
-from twintrack.evaluation.pdacvi.protocol import ECE_BINS, VARIANTS, Variant
-
-__all__ = ["ECE_BINS", "STRUCTURES", "SUM_TOLERANCE", "VARIANTS", "Confidence", "Scores", "Variant"]
-
 STRUCTURES: Mapping[int, str] = MappingProxyType({1: "pancreas", 2: "kidney", 3: "liver"})
 """The challenge's labels; 0 is background."""
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twintrack.errors import InputError, TwinTrackWarning
+from twintrack.evaluation.curvas.inputs import check_voxel_volume
+from twintrack.evaluation.curvas.variant import VARIANTS, Variant
+from twintrack.evaluation.curvas.volume import integrated_crps
 from twintrack.evaluation.curvas2024.consensus import Tally, confidence, consensus_dice, tally
 from twintrack.evaluation.curvas2024.inputs import Inputs, check_inputs, check_structures
-from twintrack.evaluation.curvas2024.protocol import STRUCTURES, VARIANTS, Confidence, Scores, Variant
+from twintrack.evaluation.curvas2024.protocol import STRUCTURES, Confidence, Scores
 from twintrack.evaluation.curvas2024.top_label import applies_softmax, calibration_errors
-from twintrack.evaluation.pdacvi.inputs import check_voxel_volume
-from twintrack.evaluation.pdacvi.volume import integrated_crps
 from twintrack.evaluation.scores.volume import crps_gaussian
 
 

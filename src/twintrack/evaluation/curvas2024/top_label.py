@@ -16,10 +16,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.evaluation.curvas.bins import ECE_BINS, bin_of, official_edges, official_errors
+from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.curvas2024.inputs import Inputs
-from twintrack.evaluation.curvas2024.protocol import ECE_BINS, Variant
 from twintrack.evaluation.curvas2024.softmax import has_negative_background, or_empty, structure_sum, top_label
-from twintrack.evaluation.pdacvi.top_label import _bin_of, _official_errors
 
 
 def applies_softmax(inputs: Inputs) -> bool:
@@ -35,19 +35,6 @@ def applies_softmax(inputs: Inputs) -> bool:
         Whether it does.
     """
     return has_negative_background(inputs.foreground)
-
-
-def official_edges() -> NDArray[np.float32]:
-    """Give the edges of the bins of `official`: 0, 1/50, ..., 1, nine of which are an ulp off in float32.
-
-    The evaluator's library multiplies the float32 nearest to 1/50, from 0 up to the middle and from 1 down to it,
-    and rounds once (on processors with a fused multiply-add).
-
-    Returns:
-        51 edges.
-    """
-    step, i = float(np.float32(1 / ECE_BINS)), np.arange(ECE_BINS + 1)
-    return np.where(i < ECE_BINS / 2, i * step, 1.0 - (ECE_BINS - i) * step).astype(np.float32)
 
 
 def calibration_errors(inputs: Inputs, *, variant: Variant) -> NDArray[np.float64]:
@@ -76,7 +63,7 @@ def calibration_errors(inputs: Inputs, *, variant: Variant) -> NDArray[np.float6
     softmax = official and applies_softmax(inputs)
     _fill_bins(inputs.raters, inputs.foreground, background, kind(1.0), softmax, edges, sums, counts, correct)
     if official:
-        return _official_errors(sums, counts, correct)
+        return official_errors(sums, counts, correct)
     return np.asarray(np.abs(correct - sums).sum(axis=1) / counts.sum(), dtype=np.float64)
 
 
@@ -100,7 +87,7 @@ def _fill_bins(
                 label, p = top_label(foreground, background, z, y, x, one)
                 if softmax:
                     p = _softmax_of_top(foreground, z, y, x, p, one)
-                b = _bin_of(p, edges, counts.size)
+                b = bin_of(p, edges, counts.size)
                 sums[b] += p
                 counts[b] += 1
                 for k in range(n_raters):

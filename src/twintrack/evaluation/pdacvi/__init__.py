@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from twintrack.evaluation.pdacvi.protocol import (
-    PLANES,
-    VARIANTS,
-    VESSEL_NAMES,
-    PlaneDegrees,
-    Scores,
-    Variant,
-)
+from twintrack.evaluation.curvas.variant import VARIANTS, Variant
+from twintrack.evaluation.pdacvi.protocol import PLANES, VESSEL_NAMES, PlaneDegrees, Scores
 from twintrack.evaluation.pdacvi.scoring import score
 from twintrack.evaluation.scores.overlap import THRESHOLDS
 

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twintrack.errors import GeometryError, InputError
-
-MAX_RATERS = 57
-"""A voxel's code holds six thresholds, K raters and the binary prediction in at most 64 bits."""
+from twintrack.evaluation.curvas.inputs import as_labels, as_numbers, as_stack
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,11 +60,11 @@ def check_inputs(
         InputError: If an array is empty, is neither 2-D nor 3-D, has no raters or too many, does not hold
             numbers, or holds something a mask or label cannot; or if vessels come with a 2-D image.
     """
-    forecast = _numbers(probability, "probability")
+    forecast = as_numbers(probability, "probability")
     _check_shape(forecast)
-    masks = _stack(raters, forecast.shape)
+    masks = as_stack(raters, forecast.shape)
     others = [
-        None if array is None else _labels(_numbers(array, name), name)
+        None if array is None else as_labels(as_numbers(array, name), name)
         for array, name in ((binary, "binary"), (vessels, "vessels"))
     ]
     for array, name in zip(others, ("binary", "vessels"), strict=True):
@@ -78,48 +76,14 @@ def check_inputs(
             f"(shape {forecast.shape}): leave vessels out to have the other scores"
         )
     shape = (1, *forecast.shape)[-3:]
-    hard, labels = (None if array is None else array.reshape(shape) for array in others)
+    hard, marked = (None if array is None else array.reshape(shape) for array in others)
     return Inputs(
         raters=masks.reshape(-1, *shape),
         probability=forecast.astype(np.float32, copy=False).reshape(shape),
         binary=hard,
-        vessels=labels,
+        vessels=marked,
         dimensions=forecast.ndim,
     )
-
-
-def check_voxel_volume(voxel_volume: float, *, spacing: Sequence[float] | None = None, dimensions: int = 3) -> float:
-    """Settle the volume of a voxel.
-
-    Args:
-        voxel_volume: mm³ (mm² for a 2-D image); 1 counts voxels.
-        spacing: Voxel size in mm along each array axis; where given, its product is the voxel's volume.
-        dimensions: 2 or 3.
-
-    Returns:
-        The volume of one voxel.
-
-    Raises:
-        InputError: If a size is not positive and finite, the number of spacings is not that of the axes, or
-            both are given and contradict each other.
-    """
-    volume = float(voxel_volume)
-    if spacing is not None:
-        steps = np.asarray(spacing, dtype=np.float64)
-        if steps.shape != (dimensions,):
-            raise InputError(f"spacing {tuple(spacing)} must name one size per axis of a {dimensions}-D image")
-        product = float(np.prod(steps))
-        if volume != 1.0 and not np.isclose(volume, product, rtol=1e-3):
-            raise InputError(
-                f"voxel_volume {volume:g} contradicts spacing {tuple(spacing)}, whose product is "
-                f"{product:g}; give one of them"
-            )
-        if not (steps > 0).all():
-            raise InputError(f"every spacing must be positive; got {tuple(spacing)}")
-        volume = product
-    if not (np.isfinite(volume) and volume > 0):
-        raise InputError(f"voxel_volume must be positive and finite, in mm³; got {voxel_volume}")
-    return volume
 
 
 def check_vessel_names(names: Mapping[int, str]) -> dict[int, str]:
@@ -143,46 +107,8 @@ def check_vessel_names(names: Mapping[int, str]) -> dict[int, str]:
     return {int(label): str(names[label]) for label in sorted(names)}
 
 
-def _numbers(array: ArrayLike, name: str) -> NDArray[Any]:
-    result = np.asarray(array)
-    if result.dtype.kind not in "biuf":
-        raise InputError(f"{name} must hold numbers; it holds {result.dtype}")
-    return result
-
-
 def _check_shape(probability: NDArray[Any]) -> None:
     if probability.ndim not in (2, 3) or probability.size == 0:
         raise InputError(
             f"probability must be a 2-D or 3-D array of at least one voxel; its shape is {probability.shape}"
         )
-
-
-def _stack(raters: ArrayLike | Sequence[ArrayLike], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if isinstance(raters, (list, tuple)):
-        shapes = [np.shape(mask) for mask in raters]
-        if len(set(shapes)) > 1:
-            raise GeometryError(f"the raters' masks have different shapes: {', '.join(map(str, shapes))}")
-    masks = _numbers(np.asarray(raters), "raters")
-    if masks.shape == shape:
-        raise InputError(
-            f"raters has the shape of one image, {shape}; it must be (K, {', '.join(map(str, shape))}): "
-            "for a single rater write raters[None]"
-        )
-    if masks.ndim == 0 or not 1 <= masks.shape[0] <= MAX_RATERS:
-        raise InputError(f"raters must hold 1 to {MAX_RATERS} masks along its first axis; its shape is {masks.shape}")
-    if masks.shape[1:] != shape:
-        raise GeometryError(f"each rater's mask has shape {masks.shape[1:]}, probability {shape}; both must agree")
-    return _labels(masks, "raters")
-
-
-def _labels(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    if array.dtype == np.bool_:
-        return array.view(np.uint8)
-    if array.dtype == np.uint8:
-        return array
-    with np.errstate(invalid="ignore"):  # casting NaN: the comparison below finds it
-        labels = array.astype(np.uint8)
-    if not np.array_equal(labels, array):
-        wrong = array[labels != array].ravel()[0]
-        raise InputError(f"{name} must hold whole numbers from 0 to 255; found {wrong}")
-    return labels

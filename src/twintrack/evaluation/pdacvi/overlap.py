@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.evaluation.pdacvi.protocol import Variant
+from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.pdacvi.tally import Tally
 from twintrack.evaluation.scores.overlap import THRESHOLDS
 from twintrack.raters.staple import staple_patterns

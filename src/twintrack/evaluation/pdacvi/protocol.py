@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, TypedDict, get_args
-
-Variant = Literal["official", "corrected"]
-"""`official` reproduces the benchmark's figures, quirks included; `corrected` repairs each quirk."""
-
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
+from typing import TypedDict
 
 HARD_THRESHOLD = 0.5
 """The binary prediction, where none is given, is probability > 0.5."""
@@ -19,9 +14,6 @@ VESSEL_NAMES: Mapping[int, str] = MappingProxyType({1: "PORTA", 2: "SMV", 3: "AO
 
 PLANES: tuple[str, ...] = ("cor", "sag", "ax")
 """The benchmark's names of array axes 0, 1 and 2, along which it slices."""
-
-ECE_BINS = 50
-"""Equal-width bins of top-label confidence on [0, 1]."""
 
 ECE_MARGIN = 20
 """Voxels by which the raters' bounding box is grown before the calibration error is taken in it."""

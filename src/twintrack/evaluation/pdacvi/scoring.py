@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from twintrack.errors import InputError, TwinTrackWarning
-from twintrack.evaluation.pdacvi.inputs import Inputs, check_inputs, check_vessel_names, check_voxel_volume
+from twintrack.evaluation.curvas.inputs import check_voxel_volume
+from twintrack.evaluation.curvas.variant import VARIANTS, Variant
+from twintrack.evaluation.curvas.volume import integrated_crps
+from twintrack.evaluation.pdacvi.inputs import Inputs, check_inputs, check_vessel_names
 from twintrack.evaluation.pdacvi.overlap import staple_dice, staple_fails, thresholded_dice
-from twintrack.evaluation.pdacvi.protocol import VARIANTS, VESSEL_NAMES, PlaneDegrees, Scores, Variant
+from twintrack.evaluation.pdacvi.protocol import VESSEL_NAMES, PlaneDegrees, Scores
 from twintrack.evaluation.pdacvi.tally import Tally, tally
 from twintrack.evaluation.pdacvi.top_label import calibration_errors, corrected_region, official_region
 from twintrack.evaluation.pdacvi.vascular import involvement
-from twintrack.evaluation.pdacvi.volume import integrated_crps
 from twintrack.evaluation.scores.volume import crps_gaussian
 
 

@@ -18,11 +18,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from twintrack.evaluation.pdacvi.protocol import ECE_BINS, ECE_MARGIN, Variant
+from twintrack.evaluation.curvas.bins import ECE_BINS, bin_of, official_edges, official_errors
+from twintrack.evaluation.curvas.variant import Variant
+from twintrack.evaluation.pdacvi.protocol import ECE_MARGIN
 from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Box, Tally
 
 _CLAMP = 1e-8
-_LARGEST_FLOAT32_COUNT = 1 << 24  # adding 1 to it in float32 leaves it as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,25 +113,14 @@ def calibration_errors(
     sums = np.zeros(n_bins, dtype=kind)
     counts = np.zeros(n_bins, dtype=np.int64)
     wrong = np.zeros((found.n_raters, n_bins), dtype=np.int64)
-    edges = np.linspace(0.0, 1.0, ECE_BINS + 1).astype(kind)
+    edges = official_edges() if variant == "official" else np.linspace(0.0, 1.0, ECE_BINS + 1)
     clamp = kind(_CLAMP if variant == "official" else 0.0)
     limits = np.array([region.start, region.stop], dtype=np.int64)
     _fill_bins(probability, found.codes, limits, kind(1.0), clamp, edges, sums, counts, wrong)
     correct = counts - wrong
     if variant == "official":
-        return _official_errors(sums, counts, correct)
+        return official_errors(sums, counts, correct)
     return np.asarray(np.abs(correct - sums).sum(axis=1) / counts.sum(), dtype=np.float64)
-
-
-def _official_errors(
-    sums: NDArray[np.floating[Any]], counts: NDArray[np.int64], correct: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    n, hits = (np.minimum(x, _LARGEST_FLOAT32_COUNT).astype(np.float32) for x in (counts, correct))
-    with np.errstate(invalid="ignore"):  # 0 / 0 in empty bins, and everywhere in an empty region
-        confidence, accuracy = np.nan_to_num(sums / n), np.nan_to_num(hits / n)
-        share = n / n.sum()
-    errors = np.sum(np.abs(accuracy - confidence) * share, axis=1)
-    return np.asarray(errors, dtype=np.float64)
 
 
 @njit(cache=True, nogil=True)
@@ -155,7 +145,7 @@ def _fill_bins(
                 if p != previous:  # most neighbours are equal: 0 outside the ROI
                     previous = p
                     positive, confidence = _top_label(p * one, one, clamp)
-                    b = _bin_of(confidence, edges, counts.size)
+                    b = bin_of(confidence, edges, counts.size)
                 sums[b] += confidence
                 counts[b] += 1
                 votes = (np.uint64(codes[z, y, x]) >> np.uint64(FIRST_RATER)) & every_rater
@@ -167,16 +157,6 @@ def _top_label(p: Any, one: Any, clamp: Any) -> Any:
     """Whether the top label is tumour, and its confidence, in the precision of `one`."""
     tumour, background = max(p, clamp), max(one - p, clamp)
     return tumour > background, max(tumour, background) / (tumour + background)
-
-
-@njit(cache=True, nogil=True)
-def _bin_of(confidence: Any, edges: Any, n_bins: Any) -> Any:
-    """Bin whose edges enclose the confidence, left edge included."""
-    b = min(int(np.float64(confidence) * (edges.size - 1)), edges.size - 1)
-    # Pitfall: as float32, some edges lie below k / 50, and with them the confidences that belong to the next bin.
-    if b + 1 < edges.size and confidence >= edges[b + 1]:
-        b += 1
-    return min(b, n_bins - 1)
 
 
 @njit(cache=True, nogil=True)

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
+from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.pdacvi.contact import contact_pixels, edge_pixels
-from twintrack.evaluation.pdacvi.protocol import PLANES, PlaneDegrees, Variant
+from twintrack.evaluation.pdacvi.protocol import PLANES, PlaneDegrees
 from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Tally
 
 GRID = np.linspace(0.0, 360.0, 1000)

@@ -16,8 +16,9 @@ class Score:
         meaning: What it is, in one sentence.
         better: Which values are better; "zero" for signed errors.
         unit: Its unit; empty for pure numbers.
-        has_ceiling: Whether a rater's mask can be scored by it like a prediction. Not so for signed errors, which average to
-            0 over the raters left out, nor for scores of sure predictions or of their order, which see only 0 and 1.
+        has_ceiling: Whether a rater's mask can be scored by it like a prediction. Not so for signed errors, which
+            average to 0 over the raters left out, nor for scores of sure predictions or of their order, which see
+            only 0 and 1.
     """
 
     name: str

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from twintrack.evaluation.pdacvi.volume import integrated_crps
+from twintrack.evaluation.curvas.volume import integrated_crps
 from twintrack.evaluation.scores.volume import crps_gaussian
 
 RATERS = [90.0, 100.0, 110.0]

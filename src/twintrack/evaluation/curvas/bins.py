@@ -1,0 +1,67 @@
+"""The bins of the challenge's top-label calibration error, and its error formula in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+ECE_BINS = 50
+"""Equal-width bins of top-label confidence on [0, 1]."""
+
+_LARGEST_FLOAT32_COUNT = 1 << 24  # adding 1 to it in float32 leaves it as it is
+
+
+def official_edges() -> NDArray[np.float32]:
+    """Give the edges of the bins of `official`: 0, 1/50, ..., 1, nine of which are an ulp off in float32.
+
+    The evaluator's library multiplies the float32 nearest to 1/50, from 0 up to the middle and from 1 down to it,
+    and rounds once (on processors with a fused multiply-add).
+
+    Returns:
+        51 edges.
+    """
+    step, i = float(np.float32(1 / ECE_BINS)), np.arange(ECE_BINS + 1)
+    return np.where(i < ECE_BINS / 2, i * step, 1.0 - (ECE_BINS - i) * step).astype(np.float32)
+
+
+def official_errors(
+    sums: NDArray[np.floating[Any]], counts: NDArray[np.int64], correct: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Take the error of each rater as `official` does, in float32.
+
+    Args:
+        sums: Sum of the confidence in each bin, shape (B,).
+        counts: Voxels in each bin, shape (B,).
+        correct: Voxels in each bin whose top label is the rater's, shape (K, B).
+
+    Returns:
+        (K,); NaN where there is no voxel.
+    """
+    n, hits = (np.minimum(x, _LARGEST_FLOAT32_COUNT).astype(np.float32) for x in (counts, correct))
+    with np.errstate(invalid="ignore"):  # 0 / 0 in empty bins, and everywhere in an empty region
+        confidence, accuracy = np.nan_to_num(sums / n), np.nan_to_num(hits / n)
+        share = n / n.sum()
+    errors = np.sum(np.abs(accuracy - confidence) * share, axis=1)
+    return np.asarray(errors, dtype=np.float64)
+
+
+@njit(cache=True, nogil=True)
+def bin_of(confidence: Any, edges: Any, n_bins: Any) -> Any:
+    """Give the bin whose edges enclose a confidence, left edge included.
+
+    Args:
+        confidence: The confidence.
+        edges: The 51 edges, in the confidence's precision.
+        n_bins: 51 where a confidence of exactly 1 has a bin of its own, else 50.
+
+    Returns:
+        The bin.
+    """
+    b = min(int(np.float64(confidence) * (edges.size - 1)), edges.size - 1)
+    # Pitfall: as float32, some edges lie below k / 50, and with them the confidences that belong to the next bin.
+    if b + 1 < edges.size and confidence >= edges[b + 1]:
+        b += 1
+    return min(b, n_bins - 1)
