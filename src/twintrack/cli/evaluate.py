@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from twintrack.cli import options
 from twintrack.cli.display import Skipped, console, show_json, show_table, show_written, track
+from twintrack.errors import CohortError
+
+if TYPE_CHECKING:
+    from twintrack.evaluation import Evaluation
+    from twintrack.evaluation.curvas.variant import Variant
 
 
 def command(
@@ -25,11 +30,20 @@ def command(
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
     protocol: Annotated[
-        str, typer.Option(help="response, extended, pdacvi-official or pdacvi-corrected.")
+        str,
+        typer.Option(
+            help="response, extended, pdacvi-official, pdacvi-corrected, curvas-2024 or curvas-2024-corrected."
+        ),
     ] = "response",
     ceiling: Annotated[
         bool, typer.Option("--ceiling", help="Also score each rater against the others: the human ceiling.")
     ] = False,
+    structures: Annotated[
+        str,
+        typer.Option(
+            help="For curvas-2024: each structure's name in dataset.json and value in the raters' label maps.",
+        ),
+    ] = "pancreas=1,kidney=2,liver=3",
     repeats: Annotated[int, typer.Option(help="Resamples of the bootstrap over patients.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     skip_bad: options.SkipBad = False,
@@ -40,37 +54,49 @@ def command(
     Example: `twintrack evaluate --raters raters --members members/a members/b members/c --cases cases.csv --split test
     --calibration calibration.json --out scores`
     """
-    from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
-    from twintrack.evaluation import evaluate, write_evaluation  # noqa: PLC0415
+    from twintrack.evaluation import write_evaluation  # noqa: PLC0415  (keeps --help fast)
 
-    fitted = load_calibration(calibration) if calibration else None
-    cohort = options.cohort_from(
-        raters=raters,
-        members=members,
-        roi=roi,
-        cases=cases,
-        split=split,
-        foreground=foreground,
-        rater_labels=rater_labels,
-        skip_bad=skip_bad,
-    )
+    where = {"raters": raters, "members": members, "roi": roi, "cases": cases, "split": split, "skip_bad": skip_bad}
+    how = {"ceiling": ceiling, "repeats": repeats, "seed": seed, "progress": track}
     with Skipped() as skipped:
-        found = evaluate(
-            cohort,
-            calibration=fitted,
-            protocol=protocol,
-            ceiling=ceiling,
-            repeats=repeats,
-            seed=seed,
-            on_bad=skipped if skip_bad else None,
-            progress=track,
-        )
+        how["on_bad"] = skipped if skip_bad else None
+        if protocol in CURVAS_2024:
+            found = _score_structures(protocol, structures, calibration, where, how)
+        else:
+            labels = {"foreground": foreground, "rater_labels": rater_labels}
+            found = _score_one(protocol, calibration, {**where, **labels}, how)
         written = write_evaluation(found, out)
     if json:
         show_json({"skipped": skipped.reasons, **found.summary})
         return
     show_scores(found.summary)
     show_written(written)
+
+
+CURVAS_2024: dict[str, Variant] = {"curvas-2024": "official", "curvas-2024-corrected": "corrected"}
+"""The protocols that score several structures at once."""
+
+
+def _score_one(protocol: str, calibration: Path | None, where: dict[str, Any], how: dict[str, Any]) -> Evaluation:
+    from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.evaluation import evaluate  # noqa: PLC0415
+
+    fitted = load_calibration(calibration) if calibration else None
+    return evaluate(options.cohort_from(**where), calibration=fitted, protocol=protocol, **how)
+
+
+def _score_structures(
+    protocol: str, structures: str, calibration: Path | None, where: dict[str, Any], how: dict[str, Any]
+) -> Evaluation:
+    from twintrack.evaluation import evaluate_structures  # noqa: PLC0415  (keeps --help fast)
+
+    if calibration:
+        raise CohortError(f"--calibration is of one structure; {protocol} scores several, as the members predict them")
+    cohorts = {
+        name: options.cohort_from(**where, foreground=name, rater_labels=label)
+        for name, label in options.pairs(structures, option="--structures").items()
+    }
+    return evaluate_structures(cohorts, variant=CURVAS_2024[protocol], **how)
 
 
 TABLES = {

@@ -109,3 +109,18 @@ def _numbers(text: str | None) -> list[int] | None:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
         raise CohortError(f"--rater-labels takes whole numbers separated by commas, not {text!r}") from error
+
+
+def pairs(text: str, *, option: str) -> dict[str, str]:
+    """Take apart "name=value,name=value".
+
+    Raises:
+        CohortError: If a part is not of this form, or a name occurs twice.
+    """
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name and equals and value) or name in found:
+            raise CohortError(f"{option} takes name=value pairs separated by commas, each name once; got {text!r}")
+        found[name] = value
+    return found

@@ -5,6 +5,7 @@ from twintrack.evaluation.compare_files import write_comparison
 from twintrack.evaluation.entries import Entry, read_entries
 from twintrack.evaluation.evaluate import Evaluation, evaluate
 from twintrack.evaluation.files import write_evaluation
+from twintrack.evaluation.structures import evaluate_structures
 
 __all__ = [
     "Comparison",
@@ -12,6 +13,7 @@ __all__ = [
     "Evaluation",
     "compare",
     "evaluate",
+    "evaluate_structures",
     "read_entries",
     "write_comparison",
     "write_evaluation",

@@ -15,7 +15,7 @@ from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
-from twintrack.evaluation.protocols import CaseScores, ScoringProtocol, protocol_named
+from twintrack.evaluation.protocols import CaseScores, ScoreSet, ScoringProtocol, protocol_named
 from twintrack.evaluation.scores.ceiling import against_others, leave_one_out
 from twintrack.evaluation.summary import finite, summarise
 
@@ -48,7 +48,16 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
+class ScoredCase:
+    """One case, scored.
+
+    Attributes:
+        case: The case.
+        about: What its rows begin with.
+        histogram_sha256: Hash of its raw probabilities; empty where there are none.
+        scores: The scores of each prediction.
+    """
+
     case: Case
     about: Row
     histogram_sha256: str
@@ -95,19 +104,19 @@ def evaluate(
             "with the human ceiling (--ceiling)"
         )
 
-    def score(case: Case, data: CaseData) -> _Scored:
+    def score(case: Case, data: CaseData) -> ScoredCase:
         predictions = _predictions(case, data, calibration) if has_members else {}
         scores = {name: rules.score(data, prediction) for name, prediction in predictions.items()}
         if ceiling:
             scores |= _ceiling(rules, data, predictions)
-        return _Scored(case, _about(case, data, predictions), _fingerprint(predictions), scores)
+        return ScoredCase(case, _about(case, data, predictions), _fingerprint(predictions), scores)
 
     reading = {"members": has_members, "vessels": rules.needs_vessels}
     walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress)
     scored = [one for one in walk if one.scores]
     if not scored:
         raise CohortError("there is nothing to score: every case was skipped or has too few raters for the ceiling")
-    return _collect(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
+    return assemble(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
 
 
 def _predictions(case: Case, data: CaseData, calibration: Calibration | None) -> dict[str, NDArray[np.float32]]:
@@ -118,7 +127,19 @@ def _predictions(case: Case, data: CaseData, calibration: Calibration | None) ->
     return predictions
 
 
-def _collect(scored: list[_Scored], rules: ScoringProtocol, *, n_seen: int, repeats: int, seed: int) -> Evaluation:
+def assemble(scored: list[ScoredCase], rules: ScoreSet, *, n_seen: int, repeats: int, seed: int) -> Evaluation:
+    """Make rows and summary of scored cases.
+
+    Args:
+        scored: The cases.
+        rules: What their scores are.
+        n_seen: How many of them the calibration was fitted on.
+        repeats: Resamples of the bootstrap over patients.
+        seed: Its seed.
+
+    Returns:
+        The evaluation.
+    """
     patients = [one.case.patient for one in scored]
     found = summarise([one.scores for one in scored], rules=rules, patients=patients, repeats=repeats, seed=seed)
     about = {
@@ -172,7 +193,7 @@ def _about(case: Case, data: CaseData, predictions: Mapping[str, NDArray[np.floa
     }
 
 
-def _rows(one: _Scored) -> list[Row]:
+def _rows(one: ScoredCase) -> list[Row]:
     volumes = one.about["predicted_volume"]
     return [
         {
@@ -185,7 +206,7 @@ def _rows(one: _Scored) -> list[Row]:
     ]
 
 
-def _count_seen(scored: list[_Scored], calibration: Calibration | None) -> int:
+def _count_seen(scored: list[ScoredCase], calibration: Calibration | None) -> int:
     """Count the cases whose raw probabilities are those of a case of the fit."""
     if calibration is None:
         return 0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
-from twintrack.evaluation.protocols import CaseScores, Score, ScoringProtocol
+from twintrack.evaluation.protocols import CaseScores, Score, ScoreSet
 from twintrack.evaluation.scores.reliability import Reliability
 
 PAIRS = (("calibrated", "raw"), ("raw_vs_others", "human"), ("calibrated_vs_others", "human"))
@@ -45,7 +45,7 @@ class Values:
 def summarise(
     cases: Sequence[Mapping[str, CaseScores]],
     *,
-    rules: ScoringProtocol,
+    rules: ScoreSet,
     patients: Sequence[str],
     repeats: int,
     seed: int,
@@ -91,9 +91,7 @@ def summarise(
     return {"scores": scores, "reliability": curves}
 
 
-def _values(
-    cases: Sequence[CaseScores | None], weights: NDArray[np.float64], rules: ScoringProtocol
-) -> dict[str, Values]:
+def _values(cases: Sequence[CaseScores | None], weights: NDArray[np.float64], rules: ScoreSet) -> dict[str, Values]:
     keys = dict.fromkeys(key for case in cases if case for key in case.values)
     found = {
         key: Values.of_cases(

@@ -142,7 +142,7 @@ def test_confidences_on_and_beside_the_edges_of_bins_fall_where_they_belong(refe
 
 
 def test_bin_edges_are_those_of_the_evaluators_library():
-    # torchmetrics' binary_calibration_error([0.78, 0.79], [1, 0], n_bins=50) gives 0.5050: the edge 39/50 lies above 0.78.
+    # torchmetrics' binary_calibration_error([0.78, 0.79], [1, 0], n_bins=50) gives 0.5050: its edge lies above 0.78.
     p = np.float32([[[0.78, 0.79]]])
     probability, found = found_for(np.uint8([[[[1, 0]]]]), p)
     region = Region(start=(0, 0, 0), stop=p.shape)

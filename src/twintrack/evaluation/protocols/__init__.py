@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twintrack.errors import InputError
-from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol
+from twintrack.evaluation.protocols.base import CaseScores, ScoreSet, ScoringProtocol
 from twintrack.evaluation.protocols.extended import ExtendedProtocol
 from twintrack.evaluation.protocols.pdacvi import PdacviProtocol
 from twintrack.evaluation.protocols.response import ResponseProtocol
@@ -31,4 +31,4 @@ def protocol_named(name: str) -> ScoringProtocol:
     return PROTOCOLS[name]()
 
 
-__all__ = ["PROTOCOLS", "CaseScores", "Score", "ScoringProtocol", "protocol_named"]
+__all__ = ["PROTOCOLS", "CaseScores", "Score", "ScoreSet", "ScoringProtocol", "protocol_named"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.cohort import CaseData
+from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation.protocols.score import Score
 from twintrack.evaluation.scores.reliability import Reliability
 
@@ -27,16 +30,24 @@ class CaseScores:
     sums: Mapping[str, Reliability] = field(default_factory=dict)
 
 
-class ScoringProtocol(ABC):
-    """A set of scores with their rules. A new protocol is a subclass and an entry in `PROTOCOLS`.
+@contextmanager
+def naming_the_case(case_id: str) -> Iterator[None]:
+    """Say in every `TwinTrackWarning` of the block which case it is about."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", TwinTrackWarning)
+        yield
+    for warning in said:
+        warnings.warn(f"case {case_id}: {warning.message}", warning.category, stacklevel=3)
+
+
+class ScoreSet(ABC):
+    """A set of scores: what each is, and how a cohort's are made of its cases'.
 
     Attributes:
         name: What it is called on the command line and in files.
-        needs_vessels: Whether the vessels of a case are read.
     """
 
     name: str
-    needs_vessels: bool = False
 
     @abstractmethod
     def describe(self, name: str) -> Score:
@@ -49,6 +60,20 @@ class ScoringProtocol(ABC):
             The score.
         """
 
+    def pool(self, cases: Sequence[CaseScores]) -> dict[str, list[Reliability]]:  # noqa: ARG002
+        """Give, for each score that is computed over the voxels of all cases together, each case's binned sums."""
+        return {}
+
+
+class ScoringProtocol(ScoreSet):
+    """A set of scores of one structure. A new protocol is a subclass and an entry in `PROTOCOLS`.
+
+    Attributes:
+        needs_vessels: Whether the vessels of a case are read.
+    """
+
+    needs_vessels: bool = False
+
     @abstractmethod
     def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
         """Score one prediction of a case.
@@ -60,7 +85,3 @@ class ScoringProtocol(ABC):
         Returns:
             The scores.
         """
-
-    def pool(self, cases: Sequence[CaseScores]) -> dict[str, list[Reliability]]:  # noqa: ARG002
-        """Give, for each score that is computed over the voxels of all cases together, each case's binned sums."""
-        return {}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.cohort import CaseData
-from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation import pdacvi
-from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol
+from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol, naming_the_case
 from twintrack.evaluation.protocols.score import Score
 
 SCORES: tuple[Score, ...] = (
@@ -49,8 +47,7 @@ class PdacviProtocol(ScoringProtocol):
 
     def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
         """Score one prediction of a case; warnings say which case they are about."""
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always", TwinTrackWarning)
+        with naming_the_case(data.id):
             found = pdacvi.score(
                 list(data.raters.values()),
                 prediction,
@@ -59,8 +56,6 @@ class PdacviProtocol(ScoringProtocol):
                 vessel_names=self.vessel_names,
                 variant=self.variant,
             )
-        for warning in said:
-            warnings.warn(f"case {data.id}: {warning.message}", warning.category, stacklevel=2)
         scores = {
             "thresh_dsc": found["thresh_dsc"],
             "dsc_staple": found["dsc_staple"],

@@ -1,0 +1,178 @@
+"""Scoring several structures at once by the CURVAS 2024 protocol: each structure is a cohort of the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.errors import CohortError, InputError
+from twintrack.evaluation import curvas2024
+from twintrack.evaluation.bootstrap import REPEATS
+from twintrack.evaluation.evaluate import HUMAN, MIN_CEILING, OTHERS, RAW, Evaluation, ScoredCase, assemble
+from twintrack.evaluation.protocols import CaseScores, Score, ScoreSet
+from twintrack.evaluation.protocols.base import naming_the_case
+
+
+class Curvas2024Scores(ScoreSet):
+    """The scores of CURVAS 2024 over named structures.
+
+    Args:
+        variant: "official" or "corrected".
+    """
+
+    def __init__(self, variant: curvas2024.Variant) -> None:
+        self.name = "curvas-2024" if variant == "official" else f"curvas-2024-{variant}"
+        self.variant = variant
+
+    def describe(self, name: str) -> Score:
+        """Say what a score is."""
+        kind, _, structure = name.partition("_of_")
+        what = {
+            "consensus_dice": Score(name, "consensus Dice", "Dice where the raters agree", "higher"),
+            "confidence": Score(name, "confidence", "probability where the raters agree", "higher", has_ceiling=False),
+            "crps": Score(
+                name, "volume CRPS", "expected volume against a Gaussian through the raters'", "lower", "mm³"
+            ),
+            "ece": Score(name, "ECE", "multi-class top-label calibration error, mean over raters", "lower"),
+        }[kind]
+        label = f"{what.label}, {structure}" if structure else what.label
+        return Score(name, label, what.meaning, what.better, what.unit, what.has_ceiling)
+
+
+def evaluate_structures(
+    structures: Mapping[str, Cohort],
+    *,
+    variant: curvas2024.Variant = "official",
+    ceiling: bool = False,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score raw probabilities of several structures by the CURVAS 2024 protocol (`twintrack.evaluation.curvas2024`).
+
+    The first structure has label 1, the second 2, and so on; background is what they leave. `official` crops a case
+    that has a reference image as the challenge does.
+
+    Args:
+        structures: For each structure the cohort of its cases; the same cases, with the same raters.
+        variant: "official" or "corrected".
+        ceiling: Also score each rater's label map against the others, in cases with at least three raters.
+        repeats: Resamples of the bootstrap over patients.
+        seed: Its seed.
+        on_bad: Called with a case that cannot be used and the reason. None: raise.
+        progress: Wraps the cases to show progress.
+
+    Returns:
+        Rows and summary, as `twintrack.evaluation.evaluate` gives them.
+
+    Raises:
+        InputError: If two structures of a rater overlap.
+        CohortError: If the cohorts do not hold the same cases with the same raters.
+        TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
+    """
+    first, *others = structures
+    found = {name: {case.id: case for case in cohort} for name, cohort in structures.items()}
+    for name in others:
+        if found[name].keys() != found[first].keys():
+            raise CohortError(f"the structures {first} and {name} do not have the same cases")
+    names = dict(enumerate(structures, start=1))
+    rules = Curvas2024Scores(variant)
+
+    def score(case: Case, data: CaseData) -> ScoredCase:
+        parts = {first: data, **{name: found[name][case.id].read() for name in others}}
+        maps = _label_maps(case, parts)
+        probabilities = np.stack([part.probability() for part in parts.values()])
+        box = _box(case, variant)
+
+        def by_protocol(prediction: NDArray[np.float32], raters: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+            with naming_the_case(case.id):
+                scores = curvas2024.score(
+                    [rater[box] for rater in raters],
+                    prediction[(slice(None), *box)],
+                    structures=names,
+                    voxel_volume=data.grid.voxel_volume,
+                    variant=variant,
+                )
+            return _flat(scores)
+
+        scores = {RAW: by_protocol(probabilities, maps)}
+        if ceiling and len(maps) >= MIN_CEILING:
+            scores |= _ceiling(rules, probabilities, maps, by_protocol)
+        about = _about(case, data, maps, probabilities)
+        return ScoredCase(case, about, "", {name: CaseScores(values) for name, values in scores.items()})
+
+    scored = list(map_cases(score, structures[first], label="Evaluating", on_bad=on_bad, progress=progress))
+    if not scored:
+        raise CohortError("there is nothing to score: every case was skipped")
+    return assemble(scored, rules, n_seen=0, repeats=repeats, seed=seed)
+
+
+def _label_maps(case: Case, parts: Mapping[str, CaseData]) -> list[NDArray[np.uint8]]:
+    """Put each rater's masks of the structures into one label map."""
+    names = {tuple(part.raters) for part in parts.values()}
+    if len(names) > 1:
+        said = "; ".join(f"{name}: {', '.join(part.raters)}" for name, part in parts.items())
+        raise CohortError(f"case {case.id}: the structures do not have the same raters ({said})")
+    maps = []
+    for rater in next(iter(names)):
+        labels = np.zeros(next(iter(parts.values())).grid.shape, np.uint8)
+        for label, (name, part) in enumerate(parts.items(), start=1):
+            mask = part.raters[rater] != 0
+            if (labels[mask] != 0).any():
+                raise InputError(f"case {case.id}: rater {rater} labels a voxel {name} and another structure too")
+            labels[mask] = label
+        maps.append(labels)
+    return maps
+
+
+def _box(case: Case, variant: curvas2024.Variant) -> tuple[slice, ...]:
+    """Give what the challenge scores of a case; all of it where the CT is not there, or in the corrected variant."""
+    image = case.read_image() if variant == "official" else None
+    return (slice(None),) * 3 if image is None else curvas2024.in_plane_box(image.array)
+
+
+def _flat(scores: curvas2024.Scores) -> dict[str, float]:
+    values = {"consensus_dice": scores["consensus_dice_mean"], "confidence": scores["confidence_mean"]}
+    values["ece"] = scores["ece_mean"]
+    for name in scores["crps"]:
+        values[f"consensus_dice_of_{name}"] = scores["consensus_dice"][name]
+        values[f"confidence_of_{name}"] = scores["confidence"][name]["mean"]
+        values[f"crps_of_{name}"] = scores["crps"][name]
+    return values
+
+
+def _ceiling(
+    rules: ScoreSet,
+    probabilities: NDArray[np.float32],
+    maps: Sequence[NDArray[np.uint8]],
+    score: Callable[[NDArray[np.float32], Sequence[NDArray[np.uint8]]], dict[str, float]],
+) -> dict[str, dict[str, float]]:
+    labels = np.arange(1, len(probabilities) + 1)[:, None, None, None]
+    rounds: dict[str, list[dict[str, float]]] = {HUMAN: [], RAW + OTHERS: []}
+    for k, left_out in enumerate(maps):
+        others = [*maps[:k], *maps[k + 1 :]]
+        rounds[HUMAN].append(score((left_out == labels).astype(np.float32), others))
+        rounds[RAW + OTHERS].append(score(probabilities, others))
+    keys = [key for key in rounds[HUMAN][0] if rules.describe(key).has_ceiling]
+    return {
+        name: {key: float(np.mean([values[key] for values in found])) for key in keys} for name, found in rounds.items()
+    }
+
+
+def _about(
+    case: Case, data: CaseData, maps: Sequence[NDArray[np.uint8]], probabilities: NDArray[np.float32]
+) -> dict[str, Any]:
+    volume = data.grid.voxel_volume
+    return {
+        "case": case.id,
+        "patient": case.patient,
+        "raters": len(maps),
+        "voxel_volume": volume,
+        "rater_volume": volume * float(np.mean([np.count_nonzero(labels) for labels in maps])),
+        "predicted_volume": {RAW: volume * float(probabilities.sum(dtype=np.float64))},
+    }
