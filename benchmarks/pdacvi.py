@@ -28,7 +28,8 @@ import SimpleITK
 from scipy.stats import wasserstein_distance
 
 from twintrack.evaluation import pdacvi
-from twintrack.evaluation.pdacvi import contact, inputs, overlap, tally, top_label, vascular, volume
+from twintrack.evaluation.curvas import volume
+from twintrack.evaluation.pdacvi import contact, inputs, overlap, tally, top_label, vascular
 
 NAMES = ("raters", "probability", "binary", "vessels")
 REFERENCE = Path(__file__).resolve().parent.parent / "tests/evaluation/pdacvi/scipy_reference.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -32,8 +33,11 @@ def command(
     if (data / "cases.csv").exists():
         output.print(f"using the phantoms of an earlier run in {data}")
     else:
+        unfinished = out / f".{data.name}-unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
         with counting("Making phantoms", n_cases) as done:
-            write_cohort(data, n_cases=n_cases, seed=seed, on_case=done)
+            write_cohort(unfinished, n_cases=n_cases, seed=seed, on_case=done)
+        unfinished.rename(data)
 
     def part(split: str) -> Cohort:
         return find_cohort(
