@@ -206,8 +206,8 @@ def test_a_tiff_whose_pages_go_in_a_circle_is_refused(tmp_path: Path) -> None:
 def test_a_large_image_is_checked_piece_by_piece(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_volume: Callable[..., Volume]
 ) -> None:
-    monkeypatch.setattr("twintrack.images.inflate.CHUNK", 1000)
-    monkeypatch.setattr("twintrack.images.inflate._PACKED", 100)
+    monkeypatch.setattr("twintrack.images.packing.inflate.CHUNK", 1000)
+    monkeypatch.setattr("twintrack.images.packing.inflate._PACKED", 100)
     noise = make_volume(shape=(20, 30, 40), dtype="int16")
     empty = Volume(np.zeros_like(noise.array), noise.grid)
     periodic = Volume(np.resize(noise.array.ravel()[:99], noise.array.shape), noise.grid)

@@ -344,7 +344,7 @@ def test_no_room_to_unpack_names_the_remedy(
         yield b"some"
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("twintrack.images.unpack.gunzipped", full)
+    monkeypatch.setattr("twintrack.images.packing.unpack.gunzipped", full)
     with pytest.raises(OutputError, match=r"cannot unpack .*a\.nii\.gz into .*No space left.*TMPDIR"):
         read_volume(tmp_path / "a.nii.gz")
 

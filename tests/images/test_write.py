@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from twintrack.errors import InputError, OutputError, TwinTrackWarning
 from twintrack.images import Grid, Volume, read_volume, write_volume
-from twintrack.images.compress import compress_metaimage, compress_nifti, compress_nrrd
+from twintrack.images.packing.compress import compress_metaimage, compress_nifti, compress_nrrd
 
 ITK_ENDINGS = (".nii", ".nii.gz", ".mha", ".nrrd", ".seg.nrrd")
 ENDINGS = (*ITK_ENDINGS, ".npy", ".npz")
@@ -215,7 +215,7 @@ def test_compression_makes_empty_masks_small(tmp_path: Path, ending: str) -> Non
 def test_images_larger_than_one_chunk_are_written_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    monkeypatch.setattr("twintrack.images.compress.CHUNK", 1000)
+    monkeypatch.setattr("twintrack.images.packing.compress.CHUNK", 1000)
     array = np.random.default_rng(0).integers(0, 999, (20, 30, 7), dtype=np.int16)
     write_volume(tmp_path / f"a{ending}", Volume.from_array(array, spacing=(1, 1, 1)))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"a{ending}"))), array)

@@ -48,9 +48,7 @@ class MemorySource:
 
 
 @dataclass(frozen=True)
-class ImageSource:
-    """An image file, read as it is: a reference image, vessels, an ROI, a probability map."""
-
+class _FileSource:
     path: Path
 
     @property
@@ -62,6 +60,14 @@ class ImageSource:
     def files(self) -> tuple[Path, ...]:
         """The file."""
         return (self.path,)
+
+
+class ImageSource(_FileSource):
+    """An image file, read as it is: a reference image, vessels, an ROI, a probability map.
+
+    Attributes:
+        path: The image file.
+    """
 
     def read(self) -> Volume:
         """Read the file.
@@ -73,7 +79,7 @@ class ImageSource:
 
 
 @dataclass(frozen=True)
-class MaskSource:
+class MaskSource(_FileSource):
     """A rater's mask in a file.
 
     Attributes:
@@ -82,18 +88,7 @@ class MaskSource:
             0 and 1 only.
     """
 
-    path: Path
     labels: tuple[int, ...] | None = None
-
-    @property
-    def name(self) -> str:
-        """The file's path."""
-        return str(self.path)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self.path,)
 
     def read(self) -> Volume:
         """Read the file and merge the chosen labels.
@@ -116,7 +111,7 @@ class MaskSource:
 
 
 @dataclass(frozen=True)
-class PredictionSource:
+class PredictionSource(_FileSource):
     """A member's prediction in an nnU-Net ``.npz``.
 
     Attributes:
@@ -124,18 +119,7 @@ class PredictionSource:
         foreground: Labels (or channel numbers) that count as the structure, merged into one probability.
     """
 
-    path: Path
     foreground: tuple[str | int, ...] | None = None
-
-    @property
-    def name(self) -> str:
-        """The file's path."""
-        return str(self.path)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self.path,)
 
     def read(self) -> Volume:
         """Read the file and merge the chosen channels.

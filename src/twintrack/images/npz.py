@@ -22,7 +22,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
-from twintrack.images.inflate import CHUNK, DAMAGED, DEFLATE, inflated
+from twintrack.images.packing.inflate import CHUNK, DAMAGED, DEFLATE, inflated
 
 # Deflate cannot shrink data further than this: a larger claim is false, and no memory is reserved for it.
 _LARGEST_RATIO = 1032

@@ -13,11 +13,12 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from twintrack.errors import GeometryError, InputError
-from twintrack.images import metaimage, nifti, npz, tiff
+from twintrack.images import npz
 from twintrack.images.formats import ARRAY_ENDINGS, require_ending
 from twintrack.images.grid import Grid
-from twintrack.images.quiet import quiet
-from twintrack.images.unpack import read_nifti_head, unpacked
+from twintrack.images.packing import metaimage, nifti, tiff
+from twintrack.images.packing.quiet import quiet
+from twintrack.images.packing.unpack import read_nifti_head, unpacked
 from twintrack.images.volume import Volume
 
 sitk: Any = SimpleITK  # its functions carry no types

@@ -13,12 +13,12 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError, OutputError, TwinTrackWarning
-from twintrack.images import compress
 from twintrack.images.atomic import replacing
 from twintrack.images.formats import ARRAY_ENDINGS, WRITABLE_ENDINGS, require_ending
 from twintrack.images.grid import Grid
-from twintrack.images.quiet import quiet
-from twintrack.images.unpack import scratch_folder
+from twintrack.images.packing import compress
+from twintrack.images.packing.quiet import quiet
+from twintrack.images.packing.unpack import scratch_folder
 from twintrack.images.volume import Volume
 
 sitk: Any = SimpleITK  # its functions carry no types

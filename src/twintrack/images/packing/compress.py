@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from isal import igzip, isal_zlib
 
 from twintrack.errors import OutputError
-from twintrack.images import metaimage, nifti, nrrd
-from twintrack.images.inflate import CHUNK
+from twintrack.images.packing import metaimage, nifti, nrrd
+from twintrack.images.packing.inflate import CHUNK
 
 _GzipFile: Any = igzip.IGzipFile  # its methods carry no types
 

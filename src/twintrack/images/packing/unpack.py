@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from twintrack.errors import InputError, OutputError
-from twintrack.images import metaimage, nifti, nrrd, tiff
-from twintrack.images.inflate import DAMAGED, ZLIB_OR_GZIP, gunzipped, inflated
+from twintrack.images.packing import metaimage, nifti, nrrd, tiff
+from twintrack.images.packing.inflate import DAMAGED, ZLIB_OR_GZIP, gunzipped, inflated
 
 
 @contextlib.contextmanager
@@ -77,7 +77,7 @@ def read_nifti_head(path: Path) -> bytes:
         path: A ``.nii`` or ``.nii.gz`` file.
 
     Returns:
-        Its first decompressed bytes, as many as `twintrack.images.nifti.parse_header` needs.
+        Its first decompressed bytes, as many as `twintrack.images.packing.nifti.parse_header` needs.
 
     Raises:
         InputError: If it is compressed and damaged at its beginning.
