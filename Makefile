@@ -28,6 +28,7 @@ unit: $(READY)
 
 evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWINTRACK_DATA
 	$(BIN)/python experiments/lidc2d.py
+	$(BIN)/python experiments/human_ceiling.py
 
 clean:
 	rm -rf $(VENV) demo-output
