@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
+from process_memory import peak_growth
 
 import twintrack as tt
 
@@ -32,19 +33,11 @@ def make_case(shape: tuple[int, ...], *, seed: int = 0) -> tt.Case:
     return tt.Case("large", members=members, raters=raters, spacing=(1.0, 0.7, 0.7))
 
 
-def memory(name: str) -> int:
-    """Read a line of the process's memory accounting, in bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) << 10
-
-
-def measure(label: str, call: object) -> None:
+def measure(label: str, call: Callable[[], object]) -> None:
     """Run something and print its time and by how much the peak memory exceeds the memory before."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak
-    before, start = memory("VmRSS"), time.perf_counter()
-    call()  # type: ignore[operator]
-    seconds = time.perf_counter() - start
-    print(f"{label:32} {seconds:7.2f} s   peak +{(memory('VmHWM') - before) / MIB:7.1f} MiB")
+    start = time.perf_counter()
+    growth = peak_growth(call)
+    print(f"{label:32} {time.perf_counter() - start:7.2f} s   peak +{growth / MIB:7.1f} MiB")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@
 Builds a case (5 raters, 5 vessels, soft and hard prediction), writes its arrays uncompressed, and reports
 ratios of medians over interleaved repeats: the whole protocol and each part against the time of reading the
 arrays; beside each part an independent implementation where a package has one: SimpleITK's STAPLE,
-torchmetrics' calibration error (if it is installed), scipy's quadrature for the closed-form CRPS. With
+torchmetrics' calibration error and MONAI's Dice (if they are installed). With
 --slow, vascular involvement is also done by scipy.ndimage, slice by slice and mask by mask (minutes). Peak
 memory is that of a process that loads the arrays and scores them.
 """
@@ -25,6 +25,7 @@ from types import ModuleType
 
 import numpy as np
 import SimpleITK
+from process_memory import STATUS, peak_growth, resident
 from scipy.stats import wasserstein_distance
 
 from twintrack.evaluation import pdacvi
@@ -171,6 +172,8 @@ def others(case: dict[str, np.ndarray], *, slow: bool) -> dict[str, Callable[[],
         ),
         "elsewhere: W1 of scipy, 15 pairs of samples": _scipy_distances,
     }
+    if importlib.util.find_spec("monai"):
+        runs["elsewhere: Dice of MONAI, six thresholds"] = _monai(case)
     if importlib.util.find_spec("torchmetrics"):
         runs["elsewhere: ECE of torchmetrics, same box"] = _torchmetrics(case)
     if slow:
@@ -188,6 +191,17 @@ def _scipy_distances() -> None:
     rng = np.random.default_rng(0)
     for _ in range(15):
         wasserstein_distance(rng.random(5), rng.random(6))
+
+
+def _monai(case: dict[str, np.ndarray]) -> Callable[[], object]:
+    import torch  # noqa: PLC0415
+    from monai.metrics import compute_dice  # noqa: PLC0415
+
+    probability = torch.from_numpy(case["probability"])[None, None]
+    response = torch.from_numpy(case["raters"].mean(axis=0, dtype=np.float32))[None, None]
+    return lambda: [
+        compute_dice((probability > t).float(), (response > t).float()) for t in np.linspace(0.1, 0.8, 6).tolist()
+    ]
 
 
 def _torchmetrics(case: dict[str, np.ndarray]) -> Callable[[], object]:
@@ -213,7 +227,7 @@ def _reference() -> ModuleType:
 
 def report_memory(folder: Path) -> None:
     """Print the peak memory of a fresh process that loads the arrays and scores them."""
-    if not Path("/proc/self/status").exists():
+    if not STATUS.exists():
         print("peak memory: measured on Linux only")
         return
     command = [sys.executable, __file__, "--measure", str(folder)]
@@ -225,22 +239,15 @@ def measure_memory(folder: Path) -> None:
     small = build_case((40, 64, 64))
     for variant in ("official", "corrected"):  # compiled code is not the case's memory
         pdacvi.score(**small, variant=variant)
-    before = _status("VmRSS")
+    before = resident("VmRSS")
     case = load(folder)
     size = sum(array.nbytes for array in case.values())
     for variant in ("official", "corrected"):
         pdacvi.score(**case, variant=variant)
-    peak = _status("VmHWM") - before
-    print(f"peak memory {peak / 1e6:.0f} MB = {peak / size:.3f} × inputs")
-
-
-def _status(field: str) -> int:
-    """Resident memory of this process in bytes: now (VmRSS) or at its peak (VmHWM).
-
-    Not `ru_maxrss`: a process inherits it from the one that started it.
-    """
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
+    peak = resident("VmHWM") - before
+    print(f"peak memory {peak / 1e6:.0f} MB = {peak / size:.3f} × inputs, of which the inputs themselves are 1")
+    for name, run in parts(case).items():
+        print(f"{name:52} {peak_growth(run) / 1e6:9.1f} MB beside the inputs")
 
 
 if __name__ == "__main__":

@@ -279,7 +279,7 @@ def test_an_empty_folder_is_named_with_what_was_expected(curvas, tmp_path):
     for given, expected in (
         ({"raters": [tmp_path / "void"]}, "no masks found. Expected a folder per case with annotation_1"),
         ({"members": [tmp_path / "void"]}, "no predictions found; expected <case>.npz of nnU-Net, or an image"),
-        ({"raters": [curvas], "roi": tmp_path / "void"}, "no ROI found; expected <case>.nii.gz or <case>/roi"),
+        ({"raters": [curvas], "roi": tmp_path / "void"}, "no roi found; expected <case>.nii.gz or <case>/roi"),
     ):
         with pytest.raises(CohortError) as caught:
             find_cohort(**given)

@@ -15,6 +15,7 @@ from twintrack.errors import CohortError
 if TYPE_CHECKING:
     from twintrack.evaluation import Evaluation
     from twintrack.evaluation.curvas.variant import Variant
+    from twintrack.evaluation.protocols import ScoringProtocol
 
 
 def command(
@@ -25,6 +26,10 @@ def command(
         Path | None, typer.Option("--calibration", help="A calibration to score beside the raw ensemble.")
     ] = None,
     roi: options.Roi = None,
+    vessels: options.Vessels = None,
+    vessel_names: Annotated[
+        str | None, typer.Option("--vessel-names", help="For pdacvi: names and labels of the vessels: PORTA=1,SMV=2.")
+    ] = None,
     cases: options.Cases = None,
     split: options.Split = None,
     foreground: options.Foreground = None,
@@ -63,8 +68,8 @@ def command(
         if protocol in CURVAS_2024:
             found = _score_structures(protocol, structures, calibration, where, how)
         else:
-            labels = {"foreground": foreground, "rater_labels": rater_labels}
-            found = _score_one(protocol, calibration, {**where, **labels}, how)
+            more = {"foreground": foreground, "rater_labels": rater_labels, "vessels": vessels}
+            found = _score_one(_named(protocol, vessel_names), calibration, {**where, **more}, how)
         written = write_evaluation(found, out)
     if json:
         show_json({"skipped": skipped.reasons, **found.summary})
@@ -77,7 +82,23 @@ CURVAS_2024: dict[str, Variant] = {"curvas-2024": "official", "curvas-2024-corre
 """The protocols that score several structures at once."""
 
 
-def _score_one(protocol: str, calibration: Path | None, where: dict[str, Any], how: dict[str, Any]) -> Evaluation:
+def _named(protocol: str, vessel_names: str | None) -> ScoringProtocol:
+    """Make the protocol, with the user's names of the vessels where there are any."""
+    from twintrack.evaluation.protocols import protocol_named  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.evaluation.protocols.pdacvi import PdacviProtocol  # noqa: PLC0415
+
+    made = protocol_named(protocol)
+    if vessel_names is None:
+        return made
+    if not isinstance(made, PdacviProtocol):
+        raise CohortError(f"--vessel-names goes with the pdacvi protocols, not with {protocol}")
+    names = options.names_by_label(vessel_names, option="--vessel-names")
+    return PdacviProtocol(made.variant, vessel_names=names)
+
+
+def _score_one(
+    protocol: ScoringProtocol, calibration: Path | None, where: dict[str, Any], how: dict[str, Any]
+) -> Evaluation:
     from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
     from twintrack.evaluation import evaluate  # noqa: PLC0415
 

@@ -31,6 +31,10 @@ Roi: TypeAlias = Annotated[
     Path | None,
     typer.Option("--roi", help="Folder with an ROI for every case: CASE.nii.gz or CASE/roi.nii.gz."),
 ]
+Vessels: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--vessels", help="Folder with vessel labels for pdacvi: CASE.nii.gz or CASE/vessels.nii.gz."),
+]
 Cases: TypeAlias = Annotated[
     Path | None,
     typer.Option("--cases", help="CSV with a column 'case' that selects cases; may hold patient, split and files."),
@@ -61,6 +65,7 @@ def cohort_from(
     raters: list[Path] | None = None,
     members: list[Path] | None = None,
     roi: Path | None = None,
+    vessels: Path | None = None,
     cases: Path | None = None,
     split: str | None = None,
     foreground: str | None = None,
@@ -80,6 +85,7 @@ def cohort_from(
         raters=raters or (),
         members=members or (),
         roi=roi,
+        vessels=vessels,
         cases=cases,
         split=split,
         foreground=_words(foreground),
@@ -124,3 +130,15 @@ def pairs(text: str, *, option: str) -> dict[str, str]:
             raise CohortError(f"{option} takes name=value pairs separated by commas, each name once; got {text!r}")
         found[name] = value
     return found
+
+
+def names_by_label(text: str, *, option: str) -> dict[int, str]:
+    """Take apart "name=label,name=label".
+
+    Raises:
+        CohortError: If a part is not of this form, or a label is not a whole number.
+    """
+    try:
+        return {int(label): name for name, label in pairs(text, option=option).items()}
+    except ValueError as error:
+        raise CohortError(f"{option} takes whole numbers for labels; got {text!r}") from error

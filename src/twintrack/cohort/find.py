@@ -20,6 +20,7 @@ def find_cohort(
     raters: Sequence[Path] = (),
     members: Sequence[Path] = (),
     roi: Path | None = None,
+    vessels: Path | None = None,
     cases: Path | None = None,
     split: str | None = None,
     foreground: Sequence[str | int] | None = None,
@@ -35,6 +36,7 @@ def find_cohort(
             unless the list of cases names them.
         members: Folders of members' predictions (`twintrack.cohort.member_folders`).
         roi: Folder with an ROI for every case, ``<case>.nii.gz`` or ``<case>/roi.nii.gz``.
+        vessels: Folder with vessel labels for cases that have them, ``<case>.nii.gz`` or ``<case>/vessels.nii.gz``.
         cases: A CSV that selects cases, says their patient and split, or names their files
             (`twintrack.cohort.case_list`).
         split: Use the cases of this split only; needs `cases`.
@@ -55,7 +57,8 @@ def find_cohort(
     finder = _Finder(
         drawn=find_raters(raters, labels=labels) if raters else None,
         predicted=find_members(members, foreground=chosen) if members else None,
-        rois=None if roi is None else _find_rois(roi),
+        rois=None if roi is None else _find_each(roi, "roi"),
+        vessels={} if vessels is None else _find_each(vessels, "vessels"),
         labels=labels,
         foreground=chosen,
     )
@@ -74,12 +77,14 @@ class _Finder:
         drawn: dict[str, RaterFiles] | None,
         predicted: list[MemberFolder] | None,
         rois: dict[str, Path] | None,
+        vessels: dict[str, Path],
         labels: tuple[int, ...] | None,
         foreground: tuple[str | int, ...] | None,
     ) -> None:
         self.drawn = drawn
         self.predicted = predicted
         self.rois = rois
+        self.vessels = vessels
         self.labels = labels
         self.foreground = foreground
 
@@ -94,12 +99,13 @@ class _Finder:
         masks = self._masks(listed) or drawn.masks
         members, problem = self._members(listed)
         roi = listed.roi or (self.rois or {}).get(listed.id)
+        vessels = listed.vessels or self.vessels.get(listed.id)
         return Case(
             listed.id,
             members=members,
             raters=masks,
             roi=ImageSource(roi) if roi else drawn.roi,
-            vessels=ImageSource(listed.vessels) if listed.vessels else drawn.vessels,
+            vessels=ImageSource(vessels) if vessels else drawn.vessels,
             image=ImageSource(listed.image) if listed.image else drawn.image,
             patient=listed.patient,
             split=listed.split,
@@ -166,12 +172,12 @@ def _source_of(path: Path, foreground: tuple[str | int, ...] | None) -> Source:
     return PredictionSource(path, foreground) if is_nnunet_npz(path) else ImageSource(path)
 
 
-def _find_rois(folder: Path) -> dict[str, Path]:
+def _find_each(folder: Path, what: str) -> dict[str, Path]:
     require_folder(folder)
     found = images_in(folder)
     for sub in folder.iterdir():
-        if sub.is_dir() and (path := images_in(sub).get("roi")):
+        if sub.is_dir() and (path := images_in(sub).get(what)):
             found[sub.name] = path
     if not found:
-        raise CohortError(f"{folder}: no ROI found; expected <case>.nii.gz or <case>/roi.nii.gz")
+        raise CohortError(f"{folder}: no {what} found; expected <case>.nii.gz or <case>/{what}.nii.gz")
     return found
