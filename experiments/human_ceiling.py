@@ -17,7 +17,6 @@ from typing import Annotated, Any
 import typer
 
 import twintrack as tt
-from twintrack.cohort.find import find_cohort
 from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation.tables import as_markdown
 
@@ -42,7 +41,7 @@ def main(
 def nodules(data: Path) -> list[str]:
     """Fit on the calibration split, score the test split."""
     calibration, test = (
-        find_cohort(
+        tt.find_cohort(
             raters=[data / "lidc2d"],
             members=[data / "lidc2d_predictions"],
             cases=data / "lidc2d" / "cases.csv",
@@ -63,7 +62,7 @@ def nodules(data: Path) -> list[str]:
 
 def kidneys(data: Path) -> list[str]:
     """Score annotators against each other."""
-    cohort = find_cohort(raters=[data / "kits23_raters"], rater_labels=[KITS_TUMOUR])
+    cohort = tt.find_cohort(raters=[data / "kits23_raters"], rater_labels=[KITS_TUMOUR])
     sections = [f"## Kidney tumours: {len(cohort)} cases, three annotators, each against the other two"]
     for protocol in PROTOCOLS:
         summary = tt.evaluate(cohort, protocol=protocol, ceiling=True).summary

@@ -18,7 +18,6 @@ import numpy as np
 import typer
 
 import twintrack as tt
-from twintrack.cohort.find import find_cohort
 from twintrack.evaluation.protocols.response import POOLED, SCORES
 from twintrack.evaluation.tables import as_markdown
 
@@ -68,7 +67,7 @@ def main(
 
 def cohort(data: Path, split: str) -> tt.Cohort:
     """Find one split."""
-    return find_cohort(
+    return tt.find_cohort(
         raters=[data / "lidc2d"],
         members=[data / "lidc2d_predictions"],
         cases=data / "lidc2d" / "cases.csv",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twintrack.calibration import Calibration, ResponseTable, fit, load_calibration, tabulate
-    from twintrack.cohort import Case, Cohort
+    from twintrack.cohort import Case, Cohort, find_cohort
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
 
@@ -27,6 +27,7 @@ _HOMES = {
     "ResponseTable": "calibration",
     "Volume": "images",
     "evaluate": "evaluation",
+    "find_cohort": "cohort",
     "fit": "calibration",
     "load_calibration": "calibration",
     "read_volume": "images",
@@ -43,6 +44,7 @@ __all__ = [
     "ResponseTable",
     "Volume",
     "evaluate",
+    "find_cohort",
     "fit",
     "load_calibration",
     "read_volume",

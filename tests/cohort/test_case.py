@@ -8,7 +8,7 @@ import pytest
 from twintrack.cohort import Case
 from twintrack.cohort.sources import PredictionSource
 from twintrack.errors import CohortError, GeometryError, InputError
-from twintrack.images import Grid, Volume
+from twintrack.images import Grid, Volume, write_volume
 
 SPACING = (2.0, 0.75, 0.5)
 
@@ -216,3 +216,13 @@ def test_a_file_without_geometry_takes_that_of_the_others(tmp_path, write, proba
 def test_an_array_that_does_not_fit_the_grid_is_refused_at_once(probability):
     with pytest.raises(GeometryError, match=r"member 1 of case c1: .*\(2, 3, 4\).*\(2, 2, 2\)"):
         Case("c1", members=[probability(0)], grid=Grid.plain((2, 2, 2)))
+
+
+def test_the_grid_comes_from_the_first_source_that_knows_it(tmp_path):
+    grid = Grid.plain((2, 3, 4), spacing=(3, 1, 1))
+    write_volume(tmp_path / "a.nii.gz", Volume(np.zeros((2, 3, 4), np.uint8), grid))
+    p = np.zeros((2, 3, 4), np.float32)
+    assert Case("c", probability=p, raters=[tmp_path / "a.nii.gz"]).grid.spacing == pytest.approx((3, 1, 1))
+    assert not Case("c", probability=p).grid.known
+    with pytest.raises(CohortError, match="case c: nobody drew it"):
+        Case("c", problem="nobody drew it").grid  # noqa: B018

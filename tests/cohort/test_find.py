@@ -8,6 +8,7 @@ import pytest
 from twintrack.cohort import Cohort
 from twintrack.cohort.find import find_cohort
 from twintrack.errors import CohortError, InputError
+from twintrack.images import Volume, write_volume
 
 
 @pytest.fixture
@@ -350,3 +351,10 @@ def test_a_split_needs_a_list(members):
 def test_nothing_at_all_is_an_empty_cohort():
     with pytest.raises(CohortError, match="the cohort is empty: no case was found"):
         find_cohort()
+
+
+def test_one_folder_may_be_given_as_a_string(tmp_path):
+    mask = Volume.from_array(np.zeros((2, 2, 2), np.uint8), spacing=(1, 1, 1))
+    (tmp_path / "raters" / "c1").mkdir(parents=True)
+    write_volume(tmp_path / "raters" / "c1" / "annotation_1.nii.gz", mask)
+    assert [case.id for case in find_cohort(raters=str(tmp_path / "raters"))] == ["c1"]

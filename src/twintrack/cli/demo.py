@@ -10,8 +10,7 @@ import typer
 
 from twintrack.cli.display import counting, output, show_written, track
 from twintrack.cli.evaluate import show_scores
-from twintrack.cohort import Cohort
-from twintrack.cohort.find import find_cohort
+from twintrack.cohort import Cohort, find_cohort
 
 
 def command(

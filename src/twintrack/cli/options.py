@@ -7,8 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from twintrack.cohort import Cohort
-from twintrack.cohort.find import find_cohort
+from twintrack.cohort import Cohort, find_cohort
 from twintrack.errors import CohortError, OutputError
 
 Raters: TypeAlias = Annotated[

@@ -2,5 +2,6 @@
 
 from twintrack.cohort.case import Case, CaseData
 from twintrack.cohort.cohort import Cohort, OnBad, Progress, map_cases
+from twintrack.cohort.find import find_cohort
 
-__all__ = ["Case", "CaseData", "Cohort", "OnBad", "Progress", "map_cases"]
+__all__ = ["Case", "CaseData", "Cohort", "OnBad", "Progress", "find_cohort", "map_cases"]

@@ -146,6 +146,25 @@ class Case:
         sources = (*self.members, *self.raters.values(), *([self.roi] if self.roi else []))
         return tuple(file for source in sources for file in source.files)
 
+    @property
+    def grid(self) -> Grid:
+        """Where the voxels lie, from the header of the first file that says it; whether all agree is checked by `read`.
+
+        Raises:
+            CohortError: If the case has no volume.
+            InputError: If a file cannot be read.
+        """
+        optional = [source for source in (self.image, self.roi, self.vessels) if source]
+        grids = (source.read_grid() for source in (*self.raters.values(), *optional, *self.members))
+        first = None
+        for grid in grids:
+            if grid.known:
+                return grid
+            first = first or grid
+        if first is None:
+            raise CohortError(f"case {self.id}: {self.problem or 'it has no volume'}")
+        return first
+
     def read(self, *, members: bool = True, raters: bool = True, vessels: bool = False) -> CaseData:
         """Read and check the voxels.
 

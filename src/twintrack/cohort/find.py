@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from twintrack.cohort.case import Case
 from twintrack.cohort.case_list import ListedCase, read_case_list
@@ -14,14 +15,17 @@ from twintrack.cohort.sources import ImageSource, MaskSource, PredictionSource, 
 from twintrack.errors import CohortError
 from twintrack.images.nnunet import foreground_names, is_nnunet_npz
 
+Folders: TypeAlias = Path | str | Sequence[Path | str]
+"""One folder, or several."""
+
 
 def find_cohort(
     *,
-    raters: Sequence[Path] = (),
-    members: Sequence[Path] = (),
-    roi: Path | None = None,
-    vessels: Path | None = None,
-    cases: Path | None = None,
+    raters: Folders = (),
+    members: Folders = (),
+    roi: Path | str | None = None,
+    vessels: Path | str | None = None,
+    cases: Path | str | None = None,
     split: str | None = None,
     foreground: Sequence[str | int] | None = None,
     rater_labels: Sequence[int] | None = None,
@@ -55,17 +59,21 @@ def find_cohort(
     labels = None if rater_labels is None else tuple(rater_labels)
     chosen = None if foreground is None else tuple(foreground)
     finder = _Finder(
-        drawn=find_raters(raters, labels=labels) if raters else None,
-        predicted=find_members(members, foreground=chosen) if members else None,
-        rois=None if roi is None else _find_each(roi, "roi"),
-        vessels={} if vessels is None else _find_each(vessels, "vessels"),
+        drawn=find_raters(_paths(raters), labels=labels) if raters else None,
+        predicted=find_members(_paths(members), foreground=chosen) if members else None,
+        rois=None if roi is None else _find_each(Path(roi), "roi"),
+        vessels={} if vessels is None else _find_each(Path(vessels), "vessels"),
         labels=labels,
         foreground=chosen,
     )
-    listed = read_case_list(cases, split=split) if cases else [ListedCase(name) for name in finder.ids()]
+    listed = read_case_list(Path(cases), split=split) if cases else [ListedCase(name) for name in finder.ids()]
     if not listed:
         raise CohortError("the cohort is empty: no case was found")
     return Cohort(finder.case(entry) for entry in listed)
+
+
+def _paths(folders: Folders) -> list[Path]:
+    return [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
 
 
 class _Finder:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from twintrack.errors import InputError
 from twintrack.images import Volume, read_probability, read_volume
 from twintrack.images.grid import Grid
+from twintrack.images.read import read_grid
 
 
 class Source(Protocol):
@@ -28,6 +29,9 @@ class Source(Protocol):
 
     def read(self) -> Volume:
         """Give the volume."""
+
+    def read_grid(self) -> Grid:
+        """Give the grid, without the voxels where the file allows it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,10 @@ class MemorySource:
         """Give the volume itself, not a copy."""
         return self.volume
 
+    def read_grid(self) -> Grid:
+        """Give the volume's grid."""
+        return self.volume.grid
+
 
 @dataclass(frozen=True)
 class _FileSource:
@@ -60,6 +68,14 @@ class _FileSource:
     def files(self) -> tuple[Path, ...]:
         """The file."""
         return (self.path,)
+
+    def read_grid(self) -> Grid:
+        """Give the grid from the file's header.
+
+        Raises:
+            InputError: If the file is missing, damaged or not an image.
+        """
+        return read_grid(self.path)
 
 
 class ImageSource(_FileSource):
@@ -128,6 +144,14 @@ class PredictionSource(_FileSource):
             InputError: If the file is missing, damaged, or lacks a chosen channel.
         """
         return read_probability(self.path, foreground=self.foreground)
+
+    def read_grid(self) -> Grid:
+        """Give the grid; the array is read, since its file has no other header.
+
+        Raises:
+            InputError: If the file is missing, damaged, or lacks a chosen channel.
+        """
+        return self.read().grid
 
 
 AnySource: TypeAlias = NDArray[Any] | Volume | Path | str | Source
