@@ -167,6 +167,7 @@ def test_bad_cases_stop_the_fit_or_are_skipped(cases):
         ({"method": "magic"}, "unknown method 'magic'; known are identity, temperature"),
         ({"target": "truth"}, "unknown target 'truth'"),
         ({"target": "rater:"}, "unknown target 'rater:'"),
+        ({"weighting": "patients"}, "unknown weighting 'patients'; known are voxels, cases"),
         ({"method": "platt", "exact": True}, "exact goes with isotonic and centered-isotonic, not with platt"),
     ],
 )

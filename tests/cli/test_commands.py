@@ -206,6 +206,7 @@ def test_evaluate_writes_scores_that_can_be_recomputed(run, files):
         assert float(row["mse"]) == pytest.approx(error, rel=1e-5)
     summary = json.loads((files.root / "scores" / "summary.json").read_text())
     assert (summary["n_cases"], summary["n_cases_seen_by_the_fit"]) == (5, 5)
+    assert "warning: the calibration was fitted on 5 of these cases" in done.err
     assert f"wrote {files.root / 'scores' / 'scores.csv'}\n" in done.out
 
 

@@ -226,3 +226,9 @@ def test_the_grid_comes_from_the_first_source_that_knows_it(tmp_path):
     assert not Case("c", probability=p).grid.known
     with pytest.raises(CohortError, match="case c: nobody drew it"):
         Case("c", problem="nobody drew it").grid  # noqa: B018
+
+
+def test_more_raters_than_a_byte_counts_are_refused():
+    mask = np.zeros((1, 1), np.uint8)
+    with pytest.raises(CohortError, match="256 raters; at most 255"):
+        Case("c", raters=[mask] * 256)

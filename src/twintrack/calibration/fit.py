@@ -61,13 +61,8 @@ def fit(
         table, curve, n_skipped = cases, cases.curve(target=wanted, pin_zero=pin_zero), 0
     else:
         cohort, bad = Cohort(cases), set[str]()
-
-        def note(case: Case, error: TwinTrackError) -> None:
-            bad.add(case.id)
-            if on_bad:
-                on_bad(case, error)
-
-        table = tabulate(cohort, target=wanted, weighting=weighting, on_bad=on_bad and note, progress=progress)
+        note = _noting(on_bad, bad)
+        table = tabulate(cohort, target=wanted, weighting=weighting, on_bad=note, progress=progress)
         good = [case for case in cohort if case.id not in bad]
         curve = (
             exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
@@ -90,6 +85,18 @@ def _check_options(method: str, *, exact: bool, from_table: bool) -> None:
         raise CalibrationError(f"exact goes with {' and '.join(EXACT_METHODS)}, not with {method}")
     if exact and from_table:
         raise CalibrationError("an exact fit needs the cases; a table holds levels only")
+
+
+def _noting(on_bad: OnBad | None, bad: set[str]) -> OnBad | None:
+    """Remember which cases are skipped, so that a second pass leaves them out too."""
+    if on_bad is None:
+        return None
+
+    def note(case: Case, error: TwinTrackError) -> None:
+        bad.add(case.id)
+        on_bad(case, error)
+
+    return note
 
 
 def _warn_if_nothing_drawn(curve: Curve) -> None:

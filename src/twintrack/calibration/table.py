@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ class ResponseTable:
             The table.
 
         Raises:
+            CalibrationError: If target or weighting is not known.
             TwinTrackError: If the case cannot be read or lacks the rater asked for.
         """
         return cls.from_data(case, case.read(), target=target, weighting=weighting)
@@ -73,6 +74,8 @@ class ResponseTable:
         cls, case: Case, data: CaseData, *, target: str = RESPONSE, weighting: Weighting = "voxels"
     ) -> ResponseTable:
         """Count a case that has been read; see `from_case`."""
+        if weighting not in get_args(Weighting):
+            raise CalibrationError(f"unknown weighting {weighting!r}; known are {', '.join(get_args(Weighting))}")
         wanted = Target(target)
         masks = [flat(mask) for mask in wanted.masks(data.raters, case_id=case.id)]
         counts = _count(data, masks)

@@ -18,6 +18,9 @@ from twintrack.errors import CohortError, InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
 
+MAX_RATERS = 255
+"""Votes are counted in one byte per voxel."""
+
 RATER_HINT = (
     "Name the values that count as the structure with rater_labels (on the command line --rater-labels, for example "
     "--rater-labels 2)."
@@ -134,6 +137,8 @@ class Case:
         self.split = split
         self.foreground = foreground
         self.problem = problem
+        if len(self.raters) > MAX_RATERS:
+            raise CohortError(f"case {id}: {len(self.raters)} raters; at most {MAX_RATERS} can be counted")
         if not (self.members or self.raters or problem):
             raise CohortError(f"case {id}: neither members nor raters are given")
 
