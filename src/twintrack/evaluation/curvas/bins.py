@@ -41,7 +41,7 @@ def official_errors(
         (K,); NaN where there is no voxel.
     """
     n, hits = (np.minimum(x, _LARGEST_FLOAT32_COUNT).astype(np.float32) for x in (counts, correct))
-    with np.errstate(invalid="ignore"):  # 0 / 0 in empty bins, and everywhere in an empty region
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 in empty bins, and everywhere in an empty region
         confidence, accuracy = np.nan_to_num(sums / n), np.nan_to_num(hits / n)
         share = n / n.sum()
     errors = np.sum(np.abs(accuracy - confidence) * share, axis=1)
