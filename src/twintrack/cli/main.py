@@ -17,7 +17,8 @@ import typer
 from twintrack.cli import apply, compare, demo, evaluate, fit, inspect
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
-from twintrack.errors import TwinTrackError
+from twintrack.cli.warned import Warned
+from twintrack.errors import TwinTrackError, TwinTrackWarning
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM, as shells know it: 128 + SIGINT."""
@@ -83,9 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     with warnings.catch_warnings(), _terminating_cleanly():
-        warnings.showwarning = _show_warning
+        # Each case's warning must arrive, to be counted; Python would pass over one that a line repeats.
+        warnings.simplefilter("always", TwinTrackWarning)
         try:
-            app(given, prog_name="twintrack")
+            with Warned() as warnings.showwarning:
+                app(given, prog_name="twintrack")
         except TwinTrackError as error:
             _fail(str(error))
         except _StopError:
@@ -112,10 +115,6 @@ def _terminating_cleanly() -> Iterator[None]:
 def _fail(message: str, *, code: int = 1) -> None:
     console.print(f"[bold red]error:[/] {_escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(code)
-
-
-def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    console.print(f"[yellow]warning:[/] {_escape(str(message))}", highlight=False, soft_wrap=True)
 
 
 def _escape(text: str) -> str:
