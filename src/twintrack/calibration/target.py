@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.errors import CalibrationError, CohortError
+from twintrack.raters import staple
 
 RESPONSE = "response"
 """The fraction of the raters present who label the voxel: what TwinTrack is for."""
@@ -58,8 +59,6 @@ class Target:
             CohortError: If the one rater asked for did not draw this case.
         """
         if self.name == STAPLE:
-            from twintrack.raters import staple  # noqa: PLC0415  (not needed by any other target)
-
             return [staple(list(raters.values())).mask]
         if self.rater is None:
             return list(raters.values())

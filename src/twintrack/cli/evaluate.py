@@ -120,21 +120,13 @@ def _score_structures(
     return evaluate_structures(cohorts, variant=CURVAS_2024[protocol], **how)
 
 
-TABLES = {
-    ("raw", "calibrated"): "Scores",
-    (
-        "human",
-        "raw_vs_others",
-        "calibrated_vs_others",
-    ): "Human ceiling (each rater, and the predictions, against the others)",
-}
-"""Which predictions are shown beside each other, and what the table is called."""
-
-
 def show_scores(summary: dict[str, Any]) -> None:
     """Print the cohort's scores and their paired differences; the human ceiling has a table of its own."""
+    from twintrack.evaluation.predictions import CEILING, PREDICTIONS  # noqa: PLC0415  (keeps --help fast)
+
     about = f"{summary['n_cases']} cases, {summary['n_patients']} patients, protocol {summary['protocol']}"
-    for names, title in TABLES.items():
+    tables = {PREDICTIONS: "Scores", CEILING: "Human ceiling (each rater, and the predictions, against the others)"}
+    for names, title in tables.items():
         entries = [entry for entry in summary["scores"].values() if names[0] in entry["predictions"]]
         if not entries:
             continue

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
+from twintrack.evaluation.predictions import PREDICTIONS, RAW
 from twintrack.evaluation.protocols import Score
 
 
@@ -75,7 +76,7 @@ def _read(folder: Path) -> list[Entry]:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         with (folder / "scores.csv").open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        names = list(dict.fromkeys(row["prediction"] for row in rows if row["prediction"] in ("raw", "calibrated")))
+        names = list(dict.fromkeys(row["prediction"] for row in rows if row["prediction"] in PREDICTIONS))
         if not names:
             raise InputError(f"{folder} holds no scores of a prediction (raw or calibrated) to compare")
         return [_entry(folder.name, name, rows, summary) for name in names]
@@ -102,7 +103,7 @@ def _entry(folder: str, prediction: str, rows: list[dict[str, str]], summary: di
 
 
 def _join_raw(entries: list[Entry]) -> list[Entry]:
-    raw = [entry for entry in entries if entry.name.endswith("/raw")]
+    raw = [entry for entry in entries if entry.name.endswith(f"/{RAW}")]
     same = len(raw) > 1 and all(
         one.values.keys() == raw[0].values.keys()
         and all(np.array_equal(one.values[key], raw[0].values[key], equal_nan=True) for key in one.values)
@@ -110,5 +111,5 @@ def _join_raw(entries: list[Entry]) -> list[Entry]:
     )
     if not same:
         return entries
-    first = Entry("raw", raw[0].cases, raw[0].patients, raw[0].values, raw[0].scores, raw[0].protocol)
-    return [first, *(entry for entry in entries if not entry.name.endswith("/raw"))]
+    first = Entry(RAW, raw[0].cases, raw[0].patients, raw[0].values, raw[0].scores, raw[0].protocol)
+    return [first, *(entry for entry in entries if not entry.name.endswith(f"/{RAW}"))]

@@ -15,15 +15,10 @@ from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
+from twintrack.evaluation.predictions import CALIBRATED, HUMAN, RAW, vs_others
 from twintrack.evaluation.protocols import CaseScores, ScoreSet, ScoringProtocol, protocol_named
 from twintrack.evaluation.scores.ceiling import against_others, leave_one_out
 from twintrack.evaluation.summary import finite, summarise
-
-RAW, CALIBRATED = "raw", "calibrated"
-"""The two predictions that are scored: the ensemble's probability, and the response made of it."""
-
-HUMAN, OTHERS = "human", "_vs_others"
-"""The human ceiling: one rater against the others, and a prediction against the same others."""
 
 MIN_CEILING = 3
 """Raters a case needs for the ceiling: one is scored, and the others must be more than one."""
@@ -165,7 +160,7 @@ def _ceiling(
         return rules.score(replace(data, raters=panel), prediction).values
 
     rounds = {HUMAN: leave_one_out(masks, score)}
-    rounds |= {name + OTHERS: against_others(map_, masks, score) for name, map_ in predictions.items()}
+    rounds |= {vs_others(name): against_others(map_, masks, score) for name, map_ in predictions.items()}
     keys = [key for key in rounds[HUMAN][0] if rules.describe(key).has_ceiling]
     return {
         name: CaseScores({key: float(np.mean([values[key] for values in found])) for key in keys})
@@ -194,12 +189,13 @@ def _about(case: Case, data: CaseData, predictions: Mapping[str, NDArray[np.floa
 
 
 def _rows(one: ScoredCase) -> list[Row]:
-    volumes = one.about["predicted_volume"]
+    drawn, predicted = one.about["rater_volume"], one.about["predicted_volume"]
+    volumes = {**predicted, **{vs_others(name): volume for name, volume in predicted.items()}, HUMAN: drawn}
     return [
         {
             **one.about,
             "prediction": name,
-            "predicted_volume": volumes.get(name.removesuffix(OTHERS), one.about["rater_volume"]),
+            "predicted_volume": volumes[name],
             **scores.values,
         }
         for name, scores in one.scores.items()

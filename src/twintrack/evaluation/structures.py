@@ -12,7 +12,8 @@ from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.errors import CohortError, InputError
 from twintrack.evaluation import curvas2024
 from twintrack.evaluation.bootstrap import REPEATS
-from twintrack.evaluation.evaluate import HUMAN, MIN_CEILING, OTHERS, RAW, Evaluation, ScoredCase, assemble
+from twintrack.evaluation.evaluate import MIN_CEILING, Evaluation, ScoredCase, assemble
+from twintrack.evaluation.predictions import HUMAN, RAW, vs_others
 from twintrack.evaluation.protocols import CaseScores, Score, ScoreSet
 from twintrack.evaluation.protocols.base import naming_the_case
 
@@ -153,11 +154,11 @@ def _ceiling(
     score: Callable[[NDArray[np.float32], Sequence[NDArray[np.uint8]]], dict[str, float]],
 ) -> dict[str, dict[str, float]]:
     labels = np.arange(1, len(probabilities) + 1)[:, None, None, None]
-    rounds: dict[str, list[dict[str, float]]] = {HUMAN: [], RAW + OTHERS: []}
+    rounds: dict[str, list[dict[str, float]]] = {HUMAN: [], vs_others(RAW): []}
     for k, left_out in enumerate(maps):
         others = [*maps[:k], *maps[k + 1 :]]
         rounds[HUMAN].append(score((left_out == labels).astype(np.float32), others))
-        rounds[RAW + OTHERS].append(score(probabilities, others))
+        rounds[vs_others(RAW)].append(score(probabilities, others))
     keys = [key for key in rounds[HUMAN][0] if rules.describe(key).has_ceiling]
     return {
         name: {key: float(np.mean([values[key] for values in found])) for key in keys} for name, found in rounds.items()

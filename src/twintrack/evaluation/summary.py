@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
+from twintrack.evaluation.predictions import PAIRS
 from twintrack.evaluation.protocols import CaseScores, Score, ScoreSet
 from twintrack.evaluation.scores.reliability import Reliability
-
-PAIRS = (("calibrated", "raw"), ("raw_vs_others", "human"), ("calibrated_vs_others", "human"))
-"""Which predictions are compared: the first with the second."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from twintrack.evaluation.curvas.variant import Variant
 
 ECE_BINS = 50
 """Equal-width bins of top-label confidence on [0, 1]."""
@@ -27,7 +30,7 @@ def official_edges() -> NDArray[np.float32]:
     return np.where(i < ECE_BINS / 2, i * step, 1.0 - (ECE_BINS - i) * step).astype(np.float32)
 
 
-def official_errors(
+def _official_errors(
     sums: NDArray[np.floating[Any]], counts: NDArray[np.int64], correct: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Take the error of each rater as `official` does, in float32.
@@ -46,6 +49,51 @@ def official_errors(
         share = n / n.sum()
     errors = np.sum(np.abs(accuracy - confidence) * share, axis=1)
     return np.asarray(errors, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Empty bins of confidence, in the precision and number of a variant, for a kernel to fill.
+
+    `official` works in float32 and has a 51st bin for a confidence of exactly 1; `corrected` works in float64 and puts
+    that into the last of 50.
+
+    Attributes:
+        variant: `official` or `corrected`.
+        edges: The 51 edges.
+        sums: Sum of the confidence in each bin.
+        counts: Voxels in each bin.
+    """
+
+    variant: Variant
+    edges: NDArray[np.floating[Any]]
+    sums: NDArray[np.floating[Any]]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, variant: Variant) -> Bins:
+        """Make the empty bins of a variant."""
+        if variant == "official":
+            return cls(variant, official_edges(), np.zeros(ECE_BINS + 1, np.float32), np.zeros(ECE_BINS + 1, np.int64))
+        return cls(variant, np.linspace(0.0, 1.0, ECE_BINS + 1), np.zeros(ECE_BINS), np.zeros(ECE_BINS, np.int64))
+
+    @property
+    def number(self) -> type[np.floating[Any]]:
+        """The floating-point type that the variant calculates in."""
+        return self.sums.dtype.type
+
+    def errors(self, correct: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Give each rater's calibration error.
+
+        Args:
+            correct: Voxels in each bin whose top label is the rater's, shape (K, B).
+
+        Returns:
+            (K,), in [0, 1]; NaN where there is no voxel.
+        """
+        if self.variant == "official":
+            return _official_errors(self.sums, self.counts, correct)
+        return np.asarray(np.abs(correct - self.sums).sum(axis=1) / self.counts.sum(), dtype=np.float64)
 
 
 @njit(cache=True, nogil=True)

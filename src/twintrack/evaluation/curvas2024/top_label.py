@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from twintrack.evaluation.curvas.bins import ECE_BINS, bin_of, official_edges, official_errors
+from twintrack.evaluation.curvas.bins import Bins, bin_of
 from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.curvas2024.inputs import Inputs
 from twintrack.evaluation.curvas2024.softmax import has_negative_background, or_empty, structure_sum, top_label
@@ -52,19 +52,12 @@ def calibration_errors(inputs: Inputs, *, variant: Variant) -> NDArray[np.float6
     Returns:
         (K,), in [0, 1].
     """
-    official = variant == "official"
-    kind: type[np.floating[Any]] = np.float32 if official else np.float64
-    n_bins = ECE_BINS + 1 if official else ECE_BINS
-    sums = np.zeros(n_bins, dtype=kind)
-    counts = np.zeros(n_bins, dtype=np.int64)
-    correct = np.zeros((inputs.raters.shape[0], n_bins), dtype=np.int64)
-    edges = official_edges() if official else np.linspace(0.0, 1.0, ECE_BINS + 1)
+    bins, official = Bins.of(variant), variant == "official"
+    correct = np.zeros((inputs.raters.shape[0], bins.counts.size), dtype=np.int64)
     background = or_empty(None if official else inputs.background)
-    softmax = official and applies_softmax(inputs)
-    _fill_bins(inputs.raters, inputs.foreground, background, kind(1.0), softmax, edges, sums, counts, correct)
-    if official:
-        return official_errors(sums, counts, correct)
-    return np.asarray(np.abs(correct - sums).sum(axis=1) / counts.sum(), dtype=np.float64)
+    softmax, one = official and applies_softmax(inputs), bins.number(1.0)
+    _fill_bins(inputs.raters, inputs.foreground, background, one, softmax, bins.edges, bins.sums, bins.counts, correct)
+    return bins.errors(correct)
 
 
 @njit(cache=True, nogil=True)

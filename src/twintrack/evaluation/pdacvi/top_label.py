@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from twintrack.evaluation.curvas.bins import ECE_BINS, bin_of, official_edges, official_errors
+from twintrack.evaluation.curvas.bins import Bins, bin_of
 from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.pdacvi.protocol import ECE_MARGIN
 from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Box, Tally
@@ -108,19 +108,13 @@ def calibration_errors(
     Returns:
         (K,), in [0, 1]; NaN where the region is empty.
     """
-    kind: type[np.floating[Any]] = np.float32 if variant == "official" else np.float64
-    n_bins = ECE_BINS + 1 if variant == "official" else ECE_BINS
-    sums = np.zeros(n_bins, dtype=kind)
-    counts = np.zeros(n_bins, dtype=np.int64)
-    wrong = np.zeros((found.n_raters, n_bins), dtype=np.int64)
-    edges = official_edges() if variant == "official" else np.linspace(0.0, 1.0, ECE_BINS + 1)
-    clamp = kind(_CLAMP if variant == "official" else 0.0)
+    bins = Bins.of(variant)
+    wrong = np.zeros((found.n_raters, bins.counts.size), dtype=np.int64)
+    clamp = bins.number(_CLAMP if variant == "official" else 0.0)
     limits = np.array([region.start, region.stop], dtype=np.int64)
-    _fill_bins(probability, found.codes, limits, kind(1.0), clamp, edges, sums, counts, wrong)
-    correct = counts - wrong
-    if variant == "official":
-        return official_errors(sums, counts, correct)
-    return np.asarray(np.abs(correct - sums).sum(axis=1) / counts.sum(), dtype=np.float64)
+    one = bins.number(1.0)
+    _fill_bins(probability, found.codes, limits, one, clamp, bins.edges, bins.sums, bins.counts, wrong)
+    return bins.errors(bins.counts - wrong)
 
 
 @njit(cache=True, nogil=True)
