@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from twintrack.images import Grid, Volume
+from twintrack.images import Grid, Volume, write_volume
 
 
 def rotation(angle_z: float, angle_x: float) -> np.ndarray:
@@ -66,3 +67,13 @@ def no_temporaries_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     yield folder
     assert list(folder.iterdir()) == []
+
+
+def patched_nifti(folder: Path, place: int, form: str, *values: float) -> Path:
+    """Write a NIfTI whose header has other numbers at a byte."""
+    path = folder / "a.nii"
+    write_volume(path, Volume.from_array(np.zeros((4, 5, 6), np.float32), spacing=(3, 2, 1)))
+    content = bytearray(path.read_bytes())
+    struct.pack_into(form, content, place, *values)
+    path.write_bytes(content)
+    return path

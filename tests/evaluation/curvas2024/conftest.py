@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from twintrack.errors import TwinTrackWarning
 
-REFERENCE = Path(__file__).parent / "plain_reference.py"
+from . import plain_reference
 
 
 @pytest.fixture(scope="session")
 def reference():
     """The numpy version of the protocol's parts."""
-    spec = importlib.util.spec_from_file_location("plain_reference", REFERENCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return plain_reference
 
 
 @pytest.fixture(scope="session")

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-REFERENCE = Path(__file__).parent / "scipy_reference.py"
+from . import scipy_reference
 
 
 @pytest.fixture(scope="session")
 def reference():
     """The numpy and scipy version of the protocol's parts."""
-    spec = importlib.util.spec_from_file_location("scipy_reference", REFERENCE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scipy_reference
 
 
 @pytest.fixture(scope="session")
