@@ -6,9 +6,10 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test lint types unit evidence clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt \
+		--editable ".[dev,nnunet]"
 	touch $(READY)
 
 demo: $(READY)  ## the main job, end to end, on a cohort made on the spot

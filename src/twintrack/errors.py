@@ -17,6 +17,14 @@ class GeometryError(InputError):
     """Two volumes that must lie on the same grid do not."""
 
 
+class ModelError(InputError):
+    """A network or a bundle cannot be loaded, is not what it should be, or cannot be run on this input."""
+
+
+class MissingExtraError(TwinTrackError):
+    """An optional package is needed and not installed."""
+
+
 class CohortError(TwinTrackError):
     """A set of cases is empty, incomplete or contradicts itself."""
 

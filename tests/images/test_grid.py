@@ -89,3 +89,19 @@ def test_voxel_volume_is_the_product_of_the_spacings() -> None:
 def test_a_volume_whose_array_does_not_fit_its_grid_is_refused() -> None:
     with pytest.raises(GeometryError, match=r"mine: .*\(4, 5\).*\(4, 5, 6\)"):
         Volume(np.zeros((4, 5)), PLAIN, "mine")
+
+
+def test_the_grid_of_a_part_puts_its_first_voxel_where_it_was():
+    # Rotated about z by 90 degrees: array axis x points along y, so 3 voxels of 2 mm shift y by 6 mm.
+    grid = Grid(
+        shape=(4, 5, 6), spacing=(3.0, 1.0, 2.0), origin=(10.0, 20.0, 30.0), direction=(0, -1, 0, 1, 0, 0, 0, 0, 1)
+    )
+    part = grid.crop((slice(1, 3), slice(2, 5), slice(3, 6)))
+    assert part.shape == (2, 3, 3)
+    assert part.origin == pytest.approx((10.0 - 2.0, 20.0 + 6.0, 33.0))
+
+
+@pytest.mark.parametrize("box", [(slice(0, 1),), (slice(0, 0), slice(0, 1)), (slice(0, 4, 2), slice(0, 1))])
+def test_a_box_that_is_none_is_refused(box):
+    with pytest.raises(GeometryError):
+        Grid.plain((4, 5), spacing=(1, 1)).crop(box)

@@ -115,6 +115,33 @@ class Grid:
         corners: NDArray[np.float64] = np.asarray(self.origin) + steps @ direction.T
         return corners
 
+    def crop(self, box: Sequence[slice]) -> Grid:
+        """Give the grid of a part of the array.
+
+        Args:
+            box: One slice for each array axis, with a step of one and at least one voxel.
+
+        Returns:
+            The grid of ``array[box]``.
+
+        Raises:
+            GeometryError: If the box has the wrong number of axes, a step, or no voxel.
+        """
+        if len(box) != len(self.shape) or any(part.step not in (None, 1) for part in box):
+            raise GeometryError(f"a box on shape {self.shape} has one slice without step for each axis; got {box}")
+        ranges = [range(size)[part] for size, part in zip(self.shape, box, strict=True)]
+        if not all(ranges):
+            raise GeometryError(f"the box {box} holds no voxel of shape {self.shape}")
+        shift = [part.start * step for part, step in zip(ranges, self.spacing, strict=True)][::-1]
+        direction = np.reshape(self.direction, (len(shift), len(shift)))
+        return Grid(
+            shape=tuple(len(part) for part in ranges),
+            spacing=self.spacing,
+            origin=tuple((np.asarray(self.origin) + direction @ np.array(shift)).tolist()),
+            direction=self.direction,
+            known=self.known,
+        )
+
     def difference(self, other: Grid) -> str | None:
         """Say why another grid is not the same as this one.
 
