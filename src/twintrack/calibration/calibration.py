@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from twintrack.calibration.methods import AnyMap
 from twintrack.calibration.provenance import Provenance
+from twintrack.calibration.volume import VolumeEstimate, VolumeRatios, estimate_volume
 from twintrack.cohort import Case, CaseData
 from twintrack.cohort.checks import probability_array
 from twintrack.compute.blocks import blocks, flat
@@ -20,8 +21,8 @@ from twintrack.errors import CalibrationError, TwinTrackWarning
 from twintrack.images import Volume
 from twintrack.images.atomic import write_text
 
-SCHEMA_VERSION = 1
-"""Version of the file; raised when an older TwinTrack could misread a newer file."""
+SCHEMA_VERSION = 2
+"""Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`."""
 
 SPACING_SLACK = 0.1
 """A voxel size is outside the range of the fitted cases if it differs by more than this fraction."""
@@ -34,6 +35,8 @@ class Calibration(BaseModel):
         schema_version: Version of the file.
         pin_zero: Whether a probability of exactly 0 keeps response 0.
         map: The fitted map.
+        volume: How the raters' volumes compare with the expected ones; None in a file of version 1, or where it was
+            fitted to a table that does not tell.
         provenance: What it was fitted on.
     """
 
@@ -42,6 +45,7 @@ class Calibration(BaseModel):
     schema_version: int = SCHEMA_VERSION
     pin_zero: bool = True
     map: AnyMap
+    volume: VolumeRatios | None = None
     provenance: Provenance
 
     @property
@@ -92,16 +96,40 @@ class Calibration(BaseModel):
             values[part] = response
         return probability
 
+    def estimate_volume(self, response: NDArray[Any], *, voxel_volume: float) -> VolumeEstimate:
+        """Estimate the volume of a case, with the interval in which a further rater's is to be expected.
+
+        Args:
+            response: The case's responses from `apply`; voxels that are 0 may be left out.
+            voxel_volume: Volume of one voxel in mm³ (`Grid.voxel_volume`).
+
+        Returns:
+            The estimate; see `twintrack.calibration.volume`.
+        """
+        return estimate_volume(response, voxel_volume=voxel_volume, ratios=self.volume)
+
     def check(self, case: Case) -> None:
         """Refuse a case whose foreground is not the one this calibration was fitted for.
 
         Raises:
             CalibrationError: If both are known and differ.
         """
+        self.check_foreground(case.foreground, name=f"case {case.id}")
+
+    def check_foreground(self, foreground: tuple[str, ...] | None, *, name: str) -> None:
+        """Refuse a foreground that is not the one this calibration was fitted for.
+
+        Args:
+            foreground: What was merged into the structure's probability; None where that is not known.
+            name: What it is the foreground of, for the message.
+
+        Raises:
+            CalibrationError: If both are known and differ.
+        """
         fitted = self.provenance.foreground
-        if fitted and case.foreground and fitted != case.foreground:
+        if fitted and foreground and fitted != foreground:
             raise CalibrationError(
-                f"case {case.id}: its probability is of {', '.join(case.foreground)}; this calibration was fitted for "
+                f"{name}: its probability is of {', '.join(foreground)}; this calibration was fitted for "
                 f"{', '.join(fitted)}. Choose the same foreground (--foreground), or fit a calibration for this one."
             )
 

@@ -12,6 +12,7 @@ from twintrack.calibration.methods import METHODS
 from twintrack.calibration.provenance import Provenance
 from twintrack.calibration.table import ResponseTable, Weighting
 from twintrack.calibration.target import RESPONSE, Target
+from twintrack.calibration.volume import VolumeRatios
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.errors import CalibrationError, TwinTrackError, TwinTrackWarning
 
@@ -71,9 +72,11 @@ def fit(
         )
         n_skipped = len(bad)
     _warn_if_nothing_drawn(curve)
+    response = METHODS[method].fit(curve)
     return Calibration(
         pin_zero=pin_zero,
-        map=METHODS[method].fit(curve),
+        map=response,
+        volume=VolumeRatios.of(table.tallies, response, pin_zero=pin_zero) if table.tallies else None,
         provenance=Provenance.of(table, target=wanted, exact=exact, n_skipped=n_skipped),
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from twintrack.cohort import Case, CaseData
+from twintrack.images.hashing import sha256_of
 
 
 class CaseRecord(BaseModel):
@@ -56,7 +56,7 @@ class CaseRecord(BaseModel):
         """
         return cls(
             histogram_sha256=histogram_sha256(histogram),
-            files_sha256=tuple(_sha256(file) for file in case.files),
+            files_sha256=tuple(sha256_of(file) for file in case.files),
             voxels=int(histogram.sum()),
             raters=len(data.raters),
             members=len(data.members),
@@ -81,11 +81,3 @@ def histogram_sha256(histogram: NDArray[np.int64]) -> str:
         return ""
     content = np.stack([occupied, histogram[1:][occupied]]).astype("<i8")
     return hashlib.sha256(content.tobytes()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

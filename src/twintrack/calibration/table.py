@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target
+from twintrack.calibration.volume import CaseTally
 from twintrack.cohort import Case, CaseData
 from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
 from twintrack.compute.kernels import count_levels
@@ -44,12 +45,14 @@ class ResponseTable:
         target: What the votes are: "response" (all raters), "staple" or "rater:NAME" (one mask, K = 1).
         weighting: "voxels" or "cases".
         records: One record for each case counted.
+        tallies: What each case's volumes are counted from, for the interval of volumes.
     """
 
     counts: Mapping[int, NDArray[np.int64]]
     target: str = RESPONSE
     weighting: Weighting = "voxels"
     records: tuple[CaseRecord, ...] = field(default=())
+    tallies: tuple[CaseTally, ...] = field(default=())
 
     @classmethod
     def from_case(cls, case: Case, *, target: str = RESPONSE, weighting: Weighting = "voxels") -> ResponseTable:
@@ -79,10 +82,12 @@ class ResponseTable:
         wanted = Target(target)
         masks = [flat(mask) for mask in wanted.masks(data.raters, case_id=case.id)]
         counts = _count(data, masks)
-        record = CaseRecord.of(case, data, histogram=counts.sum(axis=1))
+        histogram = counts.sum(axis=1)
+        record = CaseRecord.of(case, data, histogram=histogram)
+        tally = CaseTally.of(histogram, data.raters)
         if weighting == "cases":
             counts *= voxel_weight(int(counts[1:].sum()))
-        return cls({len(masks): counts}, wanted.counted_as, weighting, (record,))
+        return cls({len(masks): counts}, wanted.counted_as, weighting, (record,), (tally,))
 
     def __add__(self, other: ResponseTable) -> ResponseTable:
         """Merge two tables; exact, associative and commutative.
@@ -98,7 +103,9 @@ class ResponseTable:
         merged = dict(self.counts)
         for k, counts in other.counts.items():
             merged[k] = merged[k] + counts if k in merged else counts
-        return ResponseTable(merged, self.target, self.weighting, self.records + other.records)
+        return ResponseTable(
+            merged, self.target, self.weighting, self.records + other.records, self.tallies + other.tallies
+        )
 
     @cached_property
     def n_voxels(self) -> int:

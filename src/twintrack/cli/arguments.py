@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SEVERAL = ("--members", "--raters")
+SEVERAL = ("--members", "--raters", "--images")
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

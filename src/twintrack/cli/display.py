@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -61,6 +61,14 @@ def _plain_counter(label: str, total: int) -> Callable[[str], None]:
     return done
 
 
+class Named(Protocol):
+    """A case, or whatever else has an id: what can be left out."""
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+
+
 class Skipped:
     """Collects the cases that could not be used, where the user asked to go on without them.
 
@@ -71,7 +79,7 @@ class Skipped:
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
 
-    def __call__(self, case: Case, error: TwinTrackError) -> None:
+    def __call__(self, case: Named, error: TwinTrackError) -> None:
         """Note a case; the signature is `twintrack.cohort.OnBad`."""
         self.reasons[case.id] = str(error).removeprefix(f"case {case.id}: ")
 
@@ -100,6 +108,11 @@ def show_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]])
     # Pitfall: fitted to a narrow terminal, or to the 80 columns of a log, rich leaves whole columns empty.
     table.width = Measurement.get(output, output.options.update(width=_WIDEST), table).maximum
     output.print(table, crop=False)
+
+
+def message(text: str) -> None:
+    """Say something that is no result, on standard error."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def show_written(paths: Iterable[Any]) -> None:

@@ -14,7 +14,19 @@ from typing import Any
 
 import typer
 
-from twintrack.cli import apply, compare, demo, evaluate, fit, inspect
+from twintrack.cli import (
+    apply,
+    bundle,
+    compare,
+    demo,
+    evaluate,
+    fit,
+    grand_challenge,
+    inspect,
+    predict,
+    segment,
+    validate_roi,
+)
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
 from twintrack.cli.warned import Warned
@@ -47,8 +59,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
-for module in (inspect, fit, apply, evaluate, compare, demo):
-    app.command(name=module.__name__.rpartition(".")[2])(_interruptible(module.command))
+for module in (inspect, fit, apply, evaluate, compare, demo, segment, predict, validate_roi, grand_challenge):
+    app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))
+
+bundle_app = typer.Typer(help="Make, show and check bundles of trained networks.", no_args_is_help=True)
+for action in (bundle.create, bundle.inspect, bundle.verify):
+    bundle_app.command()(_interruptible(action))
+app.add_typer(bundle_app, name="bundle")
 
 
 def _print_version(wanted: bool) -> None:

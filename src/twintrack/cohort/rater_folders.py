@@ -8,8 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from twintrack.cohort.sources import ImageSource, MaskSource
-from twintrack.errors import CohortError
-from twintrack.images.formats import image_stem, is_image
+from twintrack.errors import CohortError, InputError
+from twintrack.images import folders as folder_lists
+from twintrack.images.folders import natural, subfolders
+
+__all__ = [
+    "ANNOTATION",
+    "RaterFiles",
+    "find_raters",
+    "images_in",
+    "natural",
+    "require_each_once",
+    "require_folder",
+    "subfolders",
+]
 
 ANNOTATION = re.compile(r"annotation_(?P<rater>.+)")
 
@@ -129,29 +141,13 @@ def require_each_once(folders: Sequence[Path]) -> None:
         seen.add(real)
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """Give the folders inside a folder in natural order, without hidden ones."""
-    return sorted((sub for sub in folder.iterdir() if sub.is_dir() and sub.name[0] != "."), key=natural)
-
-
 def images_in(folder: Path) -> dict[str, Path]:
     """Give the images directly inside a folder by their name without ending, in natural order.
 
     Raises:
         CohortError: If two files differ in their ending only: which one is meant cannot be told.
     """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=natural):
-        if path.name[0] == "." or not path.is_file() or not is_image(path):
-            continue
-        stem = image_stem(path)
-        if stem in found:
-            raise CohortError(f"{found[stem]} and {path} differ in their ending only; keep one of them")
-        found[stem] = path
-    return found
-
-
-def natural(path: Path) -> list[tuple[bool, int, str]]:
-    """Sort key by which ``rater_2`` comes before ``rater_10``."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+    try:
+        return folder_lists.images_in(folder)
+    except InputError as error:
+        raise CohortError(str(error)) from error

@@ -1,1 +1,1 @@
-"""What people look at."""
+"""Everything made to be looked at: the figure of a case (`case_figure`), and writing figures (`save`)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -40,8 +40,10 @@ class KnotMap(ResponseMap, ABC):
 
     def __call__(self, probability: NDArray[Any]) -> NDArray[np.float64]:
         """Map probabilities to responses by linear interpolation between the knots."""
-        return np.interp(np.asarray(probability, np.float64), *self._knots)
+        response: NDArray[np.float64] = self._between_knots(np.asarray(probability, np.float64))
+        return response
 
+    # Pitfall: two models that keep arrays cannot be compared; a function compares by identity and is passed over.
     @cached_property
-    def _knots(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return np.asarray(self.probability), np.asarray(self.response)
+    def _between_knots(self) -> partial[Any]:
+        return partial(np.interp, xp=np.asarray(self.probability), fp=np.asarray(self.response))

@@ -1,0 +1,123 @@
+"""`twintrack predict`: from CTs to calibrated response maps, agreement levels and volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from twintrack.cli import options, segment_options
+from twintrack.cli.display import Skipped, message, show_json, show_table, show_written
+from twintrack.errors import CohortError
+
+
+def command(
+    ct: segment_options.Cts,
+    out: Annotated[Path, typer.Option("--out", help="Folder for responses/, levels/, rois/ and summaries/.")],
+    models: Annotated[
+        Path | None,
+        typer.Option("--models", help="A model bundle. Default: the embedded one, which knows phantoms only."),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", help="A calibration written by `twintrack fit`. Default: the bundle's own."),
+    ] = None,
+    roi: segment_options.RoiPath = None,
+    margin: segment_options.Margin = None,
+    device: segment_options.Device = "auto",
+    threads: segment_options.Threads = None,
+    n_raters: Annotated[
+        int | None,
+        typer.Option(
+            "--n-raters",
+            help="K of the agreement levels (at least k of K experts). Default: the most raters of a calibration case.",
+            min=1,
+            max=255,
+        ),
+    ] = None,
+    ending: segment_options.Ending = "nii.gz",
+    trust_checkpoint: segment_options.TrustCheckpoint = False,
+    overwrite: segment_options.Overwrite = False,
+    skip_bad: options.SkipBad = False,
+    json: options.Json = False,
+) -> None:
+    """Predict CTs: at each voxel the fraction of experts who would label it, on the CT's own grid.
+
+    Writes for each case the response map, the agreement levels (k: k of K experts are to be expected), the ROI and a
+    summary with the expected volume and the interval of a further rater's volume. A case that an earlier run finished
+    with the same CT, bundle, calibration and settings is passed over: an interrupted run goes on where it stopped.
+
+    Example: `twintrack predict ct.nii.gz --models bundle --calibration calibration.json --out predicted`
+    """
+    from twintrack.cli.stages import Stages  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.pipeline.embedded import embedded_bundle  # noqa: PLC0415
+    from twintrack.pipeline.predict import load_calibration_of, predict  # noqa: PLC0415
+    from twintrack.segmentation.cts import find_cts  # noqa: PLC0415
+
+    ending = segment_options.require_writable_ending(ending)
+    cts = find_cts(ct)
+    rois = segment_options.rois_of(cts, roi)
+    if models is None:
+        models = embedded_bundle()
+        message("no --models: the embedded bundle is used, which was trained on phantoms, for demonstration only")
+    segmenter = segment_options.open_segmenter(
+        models, margin=margin, device=device, threads=threads, trust_checkpoint=trust_checkpoint
+    )
+    fitted = load_calibration_of(segmenter.bundle, calibration)
+    with Skipped() as skipped, Stages("Predicting") as stages:
+        summaries = predict(
+            cts,
+            segmenter=segmenter,
+            calibration=fitted,
+            folder=out,
+            rois=rois,
+            n_raters=n_raters,
+            ending=ending,
+            resume=not overwrite,
+            on_stage=stages.on_stage,
+            on_bad=skipped if skip_bad else None,
+            progress=stages.progress,
+        )
+        if not summaries:
+            raise CohortError("there is nothing to write: every CT was skipped")
+    if json:
+        show_json({"cases": summaries, "skipped": skipped.reasons})
+        return
+    show_predictions(summaries)
+    show_written([f"{len(summaries)} cases into {out}"])
+
+
+def show_predictions(summaries: list[dict[str, Any]]) -> None:
+    """Print a row of volumes for each case."""
+    n_raters = max(summary["n_raters"] for summary in summaries)
+    half = (n_raters + 1) // 2
+    header = ["case", "ROI from", "expected ml", "a further rater's ml", f"≥1 of {n_raters} ml"]
+    header += [f"≥{half} of {n_raters} ml", "highest response"]
+    rows = [_row(summary, half) for summary in summaries]
+    show_table("Volumes", header, rows)
+    reasons = sorted({summary["no_interval"] for summary in summaries if summary["no_interval"]})
+    for reason in reasons:
+        message(f"no interval: {reason}")
+
+
+def _row(summary: dict[str, Any], half: int) -> list[str]:
+    interval, at_least = summary["interval"], summary["at_least_mm3"]
+    return [
+        summary["case"],
+        summary["roi"]["source"],
+        _ml(summary["expected_volume_mm3"]),
+        "–" if interval is None else f"{_ml(interval['low_mm3'])} to {_ml(interval['high_mm3'])} {_promise(interval)}",
+        _ml(at_least["1"]),
+        _ml(at_least[str(half)]),
+        f"{summary['highest_response']:.2f}",
+    ]
+
+
+def _ml(mm3: float) -> str:
+    return f"{mm3 / 1000:.2f}"
+
+
+def _promise(interval: dict[str, Any]) -> str:
+    """Say how often the interval holds: the level asked for, or what so few calibration cases can promise."""
+    return f"({100 * interval['promised']:.0f} %)"

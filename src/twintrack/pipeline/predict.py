@@ -1,0 +1,138 @@
+"""Predicting several CTs, one after the other: read, segment, calibrate, write; what is done already is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twintrack.calibration import Calibration, load_calibration
+from twintrack.errors import CalibrationError, OutputError
+from twintrack.images import read_volume
+from twintrack.images.atomic import make_folder
+from twintrack.pipeline.agreement import require_countable
+from twintrack.pipeline.clock import StageClock
+from twintrack.pipeline.prediction import OnStage, predict_case, raters_of
+from twintrack.pipeline.summary import describe_calibration, software, summarise
+from twintrack.pipeline.write import FOLDERS, finished, write_prediction
+from twintrack.segmentation.bundle_files import LoadedBundle
+from twintrack.segmentation.cts import Ct
+from twintrack.segmentation.segmenter import Segmenter
+from twintrack.segmentation.stream import CtProgress, OnBadCt, each_ct, fingerprint_of, input_hashes
+
+
+def predict(
+    cts: Sequence[Ct],
+    *,
+    segmenter: Segmenter,
+    calibration: Calibration,
+    folder: Path,
+    rois: Mapping[str, Path] | None = None,
+    n_raters: int | None = None,
+    ending: str = ".nii.gz",
+    resume: bool = True,
+    on_stage: OnStage | None = None,
+    on_bad: OnBadCt | None = None,
+    progress: CtProgress | None = None,
+) -> list[dict[str, Any]]:
+    """Predict CTs and write response maps, agreement levels, ROIs and summaries.
+
+    One CT is in memory at a time; the networks are loaded once.
+
+    Args:
+        cts: The CTs.
+        segmenter: What predicts the members.
+        calibration: The map from probability to response.
+        folder: Where to write (`twintrack.pipeline.write`).
+        rois: The ROI of each case, instead of the coarse network's.
+        n_raters: K of the agreement levels; None takes the most raters that a calibration case had.
+        ending: File format of the maps.
+        resume: Whether a case that an earlier run finished with the same CT, bundle, calibration and settings is passed
+            over.
+        on_stage: Told what is done next.
+        on_bad: Called with a CT that cannot be used; None: raise.
+        progress: Wraps the CTs to show progress.
+
+    Returns:
+        The summary of each case that is done, also of those passed over, in the order of the CTs.
+
+    Raises:
+        CalibrationError: If the calibration was fitted for another foreground, before anything is predicted.
+        OutputError: If a file cannot be written, or would replace a CT.
+        TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable CT.
+    """
+    bundle = segmenter.bundle
+    calibration.check_foreground(bundle.bundle.foreground, name=f"the bundle {bundle.folder}")
+    experts = require_countable(raters_of(calibration) if n_raters is None else n_raters)
+    make_folder(folder)
+    require_elsewhere(cts, folder)
+    used = {
+        "bundle": {"name": bundle.bundle.name, "sha256": bundle.sha256},
+        "calibration": describe_calibration(calibration),
+    }
+    ending = f".{ending.lstrip('.')}"
+
+    def one(ct: Ct) -> dict[str, Any]:
+        clock = StageClock(on_stage)
+        clock("checking what is done")
+        roi = None if rois is None else rois[ct.case_id]
+        inputs = input_hashes(ct, segmenter=segmenter, roi=roi)
+        fingerprint = fingerprint_of(inputs, **used, n_raters=experts, ending=ending)
+        done = finished(ct.case_id, folder, fingerprint=fingerprint) if resume else None
+        if done is not None:
+            return done
+        clock("reading")
+        prediction = predict_case(
+            segmenter,
+            calibration,
+            ct.read(),
+            case_id=ct.case_id,
+            roi=None if roi is None else read_volume(roi),
+            n_raters=experts,
+            on_stage=clock,
+        )
+        clock("writing")
+        summary = {
+            **summarise(prediction),
+            **used,
+            "input": {"name": ct.path.name, "sha256": inputs["ct"]},
+            "margin_mm": segmenter.settings.margin,
+            "software": software(),
+            "fingerprint": fingerprint,
+        }
+        return write_prediction(prediction, summary, folder, ending=ending, clock=clock)
+
+    return list(each_ct(one, cts, on_bad=on_bad, progress=progress))
+
+
+def load_calibration_of(bundle: LoadedBundle, given: Path | None = None) -> Calibration:
+    """Read the calibration of a run.
+
+    Args:
+        bundle: The bundle.
+        given: Another calibration to use instead of the bundle's own.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        CalibrationError: If there is none, or it cannot be used.
+    """
+    path = given or bundle.calibration_path
+    if path is None:
+        raise CalibrationError(
+            f"the bundle {bundle.folder} has no calibration; give one (--calibration FILE, from `twintrack fit`)"
+        )
+    return load_calibration(path)
+
+
+def require_elsewhere(cts: Sequence[Ct], folder: Path) -> None:
+    """Refuse an output folder in which results would replace the CTs themselves.
+
+    Raises:
+        OutputError: If a CT lies where results are written.
+    """
+    places = [(folder / name).resolve() for name in FOLDERS]
+    for ct in cts:
+        if any(ct.path.resolve().is_relative_to(place) for place in places):
+            raise OutputError(f"{ct.path} lies where results are written; choose another folder than {folder}")

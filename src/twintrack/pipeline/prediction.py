@@ -1,0 +1,122 @@
+"""One CT from voxels to response: segmented, calibrated inside the ROI, and measured."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.calibration import Calibration
+from twintrack.calibration.volume import VolumeEstimate
+from twintrack.cohort import Case
+from twintrack.errors import TwinTrackWarning
+from twintrack.images import Volume
+from twintrack.pipeline.agreement import agreement_levels
+from twintrack.segmentation.segmentation import Segmentation
+
+OnStage = Callable[[str], None]
+"""Called with what begins now, in words."""
+
+
+class SegmentsCts(Protocol):
+    """What predicts the members: `twintrack.segmentation.segmenter.Segmenter`, or anything that does as it does."""
+
+    def segment(
+        self, ct: Volume, *, case_id: str, roi: Volume | None = None, on_stage: OnStage | None = None
+    ) -> Segmentation:
+        """Predict the members of one CT inside its ROI."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What TwinTrack says of one CT. Arrays lie in the ROI's box on the CT's own grid, (z, y, x).
+
+    Attributes:
+        segmentation: The members' probabilities and the ROI.
+        response: float32 response within the box, exactly 0 outside the ROI and where the probability is exactly 0
+            (unless the calibration was fitted without pinning it).
+        volume: Expected volume and its interval.
+        n_raters: K of the agreement levels.
+        notes: What a reader of the result must know, in words.
+    """
+
+    segmentation: Segmentation
+    response: NDArray[np.float32]
+    volume: VolumeEstimate
+    n_raters: int
+    notes: tuple[str, ...]
+
+    @property
+    def levels(self) -> NDArray[np.uint8]:
+        """Agreement levels 0 … K within the box, computed anew each time."""
+        return agreement_levels(self.response, n_raters=self.n_raters)
+
+
+def predict_case(
+    segmenter: SegmentsCts,
+    calibration: Calibration,
+    ct: Volume,
+    *,
+    case_id: str,
+    roi: Volume | None = None,
+    n_raters: int | None = None,
+    on_stage: OnStage | None = None,
+) -> Prediction:
+    """Predict the response of one CT.
+
+    Args:
+        segmenter: What predicts the members.
+        calibration: The map from probability to response.
+        ct: The CT, HU.
+        case_id: Name of the case, for messages.
+        roi: Where to look, on the CT's grid; None lets the coarse network find it.
+        n_raters: K of the agreement levels; None takes the most raters that a calibration case had.
+        on_stage: Called when a stage begins.
+
+    Returns:
+        The prediction.
+
+    Raises:
+        CalibrationError: If the calibration was fitted for another foreground.
+        TwinTrackError: If the CT cannot be segmented.
+
+    Warns:
+        TwinTrackWarning: If the case is unlike those of the calibration; the notes say it too.
+    """
+    segmentation = segmenter.segment(ct, case_id=case_id, roi=roi, on_stage=on_stage)
+    if on_stage is not None:
+        on_stage("calibrating")
+    response, warned = _calibrated(segmentation, calibration)
+    return Prediction(
+        segmentation=segmentation,
+        response=response,
+        volume=calibration.estimate_volume(response, voxel_volume=segmentation.grid.voxel_volume),
+        n_raters=raters_of(calibration) if n_raters is None else n_raters,
+        notes=(*segmentation.notes, *warned),
+    )
+
+
+def raters_of(calibration: Calibration) -> int:
+    """Give the most raters that a case of a calibration had."""
+    return max(calibration.provenance.raters)
+
+
+def _calibrated(segmentation: Segmentation, calibration: Calibration) -> tuple[NDArray[np.float32], list[str]]:
+    """Calibrate the box; give also what the calibration warned of, which still reaches the caller as a warning."""
+    case = Case(
+        segmentation.case_id,
+        members=list(segmentation.members),
+        roi=segmentation.roi,
+        grid=segmentation.box_grid,
+        foreground=segmentation.foreground,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TwinTrackWarning)
+        response = calibration.apply(case)
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return response, [str(warning.message) for warning in caught if issubclass(warning.category, TwinTrackWarning)]

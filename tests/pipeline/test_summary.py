@@ -1,0 +1,78 @@
+"""The summary: plain data, worked out by hand on a prediction of a few voxels."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+import twintrack as tt
+from twintrack.calibration.volume import VolumeEstimate, VolumeInterval
+from twintrack.pipeline.prediction import Prediction
+from twintrack.pipeline.summary import describe_calibration, software, summarise
+from twintrack.segmentation.segmentation import Segmentation
+
+RESPONSE = np.float32([[[0.0, 0.2], [0.6, 1.0]]])
+
+
+def prediction_of(response=RESPONSE, *, interval=None, reason=None, foreground=("tumour",)):
+    grid = tt.Grid(
+        shape=(3, 4, 5),
+        spacing=(2.0, 1.0, 0.5),
+        origin=(1.0, 2.0, 3.0),
+        direction=(1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0),
+    )
+    seen = Segmentation(
+        case_id="c1",
+        grid=grid,
+        box=(slice(1, 2), slice(0, 2), slice(2, 4)),
+        roi=np.uint8([[[0, 1], [1, 1]]]),
+        members=(response, response),
+        names=("a", "b"),
+        roi_source="coarse",
+        foreground=foreground,
+    )
+    expected = float(response.sum()) * 1.0
+    return Prediction(seen, response, VolumeEstimate(expected, interval, reason), 5, ("a note",))
+
+
+def test_a_summary_worked_out_by_hand():
+    found = summarise(prediction_of(interval=VolumeInterval(1.0, 2.5, 0.9, 0.6, 4)))
+    found = json.loads(json.dumps(found, allow_nan=False))
+    assert (found["case"], found["members"], found["foreground"]) == ("c1", ["a", "b"], ["tumour"])
+    assert found["grid"]["shape"] == [3, 4, 5]
+    assert found["roi"] == {"source": "coarse", "voxels": 3, "volume_mm3": 3.0, "box": [[1, 2], [0, 2], [2, 4]]}
+    assert found["expected_volume_mm3"] == pytest.approx(1.8)
+    assert found["interval"] == {"low_mm3": 1.0, "high_mm3": 2.5, "level": 0.9, "promised": 0.6, "n_cases": 4}
+    assert found["no_interval"] is None
+    assert found["n_raters"] == 5
+    assert found["at_least_mm3"] == {"1": 3.0, "2": 2.0, "3": 2.0, "4": 1.0, "5": 1.0}
+    assert found["highest_response"] == 1.0
+    assert found["notes"] == ["a note"]
+
+
+def test_no_interval_is_null_with_its_reason():
+    found = summarise(prediction_of(np.zeros_like(RESPONSE), reason="the expected volume is 0", foreground=None))
+    assert found["interval"] is None
+    assert found["no_interval"] == "the expected volume is 0"
+    assert found["expected_volume_mm3"] == 0
+    assert found["highest_response"] == 0
+    assert found["foreground"] is None
+
+
+def test_the_calibration_is_named_by_the_hash_of_its_file(calibration, tmp_path):
+    calibration.save(tmp_path / "c.json")
+    assert describe_calibration(calibration) == {
+        "sha256": hashlib.sha256((tmp_path / "c.json").read_bytes()).hexdigest(),
+        "method": "isotonic",
+        "target": "response",
+        "n_cases": 6,
+    }
+
+
+def test_software_that_is_not_installed_is_passed_over(monkeypatch):
+    from twintrack.pipeline import summary
+
+    monkeypatch.setattr(summary, "_PACKAGES", ("numpy", "no-such-package"))
+    assert software().keys() == {"python", "numpy"}
+    assert software()["numpy"] == np.__version__
