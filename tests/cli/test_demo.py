@@ -1,7 +1,5 @@
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,14 +63,12 @@ def test_the_demo_goes_from_ct_to_scores_and_resumes(phantoms, ensemble, tmp_pat
     out = tmp_path / "out"
     shutil.copytree(phantoms, out)
     for _ in range(2):
-        with pytest.raises(SystemExit) as stop:
-            main(["demo", "--out", str(out), "--n-cases", "4", "--method", "temperature"])
-        assert stop.value.code == 0
+        said = run_demo(out, capsys, "--method", "temperature")
         # Four phantoms are segmented to calibrate and score; the two of the test half are predicted from their CT.
         assert [member.n_asked for member in ensemble.members] == [6, 6]
-        said = capsys.readouterr()
-        assert "using the phantoms of an earlier run" in said.err
     data = out / "cohort-seed-0-cases-4"
+    tested = {row.split(",")[0] for row in (data / "cases.csv").read_text().splitlines() if row.endswith(",test")}
+    assert {path.name.removesuffix(".json") for path in (data / "prediction" / "summaries").iterdir()} == tested
     assert len(list((data / "segmentation" / "members" / "a").iterdir())) == 4
     for name in ("responses", "levels", "rois", "summaries"):
         assert len(list((data / "prediction" / name).iterdir())) == 2
@@ -88,9 +84,7 @@ def test_the_demo_goes_from_ct_to_scores_and_resumes(phantoms, ensemble, tmp_pat
 def test_each_step_is_announced_and_timed(phantoms, ensemble, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(phantoms, out)
-    with pytest.raises(SystemExit):
-        main(["demo", "--out", str(out), "--n-cases", "4"])
-    said = capsys.readouterr().err
+    said = run_demo(out, capsys).err
     beginnings = [
         "making 4",
         "finding the pancreas",
@@ -105,19 +99,23 @@ def test_each_step_is_announced_and_timed(phantoms, ensemble, tmp_path, capsys):
     assert said.count("done in") == 6
 
 
-def run_demo(out, *options):
-    command = [Path(sys.executable).with_name("twintrack"), "demo", "--out", str(out), "--n-cases", "4", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_demo(out, capsys, *options):
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--out", str(out), "--n-cases", "4", *options])
+    said = capsys.readouterr()
+    assert stop.value.code == 0, said.err
+    return said
 
 
-def written(done):
-    return [line.removeprefix("wrote ").partition(" (")[0] for line in done.stdout.splitlines() if "wrote" in line]
+def written(said):
+    return [line.removeprefix("wrote ").partition(" (")[0] for line in said.out.splitlines() if "wrote" in line]
 
 
-def test_the_simulated_demo_runs_the_main_job_and_names_its_files(tmp_path):
-    done = run_demo(tmp_path, "--simulated")
-    assert done.returncode == 0, done.stderr
-    assert [Path(line).name for line in written(done)] == [
+def test_the_simulated_demo_runs_the_main_job_and_names_its_files(phantoms, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(phantoms, out)
+    said = run_demo(out, capsys, "--simulated")
+    assert [Path(line).name for line in written(said)] == [
         "calibration.json",
         "prediction-simulated",
         "pdacvi",
@@ -125,26 +123,25 @@ def test_the_simulated_demo_runs_the_main_job_and_names_its_files(tmp_path):
         "case.png",
     ]
     for name, score in (("pdacvi", "dsc_staple"), ("response", "mse")):
-        summary = json.loads((tmp_path / "scores" / name / "summary.json").read_text())
+        summary = json.loads((out / "scores" / name / "summary.json").read_text())
         assert summary["n_cases"] == 2
         assert summary["n_cases_seen_by_the_fit"] == 0
         assert set(summary["scores"][score]["predictions"]) == {"raw", "calibrated"}
-    assert "MSE to response" in done.stdout
-    assert "protocol pdacvi-official" in done.stdout
-    assert "the median test case by the raw ensemble's Dice" in done.stdout
-    assert (tmp_path / "case.png").read_bytes().startswith(b"\x89PNG")
-    (cohort,) = tmp_path.glob("cohort-*")
+    assert "MSE to response" in said.out
+    assert "protocol pdacvi-official" in said.out
+    assert "the median test case by the raw ensemble's Dice" in said.out
+    assert (out / "case.png").read_bytes().startswith(b"\x89PNG")
+    (cohort,) = out.glob("cohort-*")
     first, _ = sorted((cohort / "prediction-simulated" / "responses").iterdir())
     image = sitk.ReadImage(str(cohort / "raters" / first.name.removesuffix(".nii.gz") / "image.nii.gz"))
     response = sitk.ReadImage(str(first))
     assert response.GetSpacing() == image.GetSpacing()
     assert response.GetSize() == image.GetSize()
-    picture = (tmp_path / "case.png").read_bytes()
-    again = run_demo(tmp_path, "--simulated")
-    assert again.returncode == 0, again.stderr
-    assert "using the phantoms of an earlier run" in again.stderr
-    assert json.loads((tmp_path / "scores" / "response" / "summary.json").read_text()) == summary
-    assert (tmp_path / "case.png").read_bytes() == picture
+    picture = (out / "case.png").read_bytes()
+    again = run_demo(out, capsys, "--simulated")
+    assert "using the phantoms of an earlier run" in again.err
+    assert json.loads((out / "scores" / "response" / "summary.json").read_text()) == summary
+    assert (out / "case.png").read_bytes() == picture
 
 
 def test_without_the_networks_the_demo_says_what_to_do_before_it_begins(tmp_path, monkeypatch, capsys):

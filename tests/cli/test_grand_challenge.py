@@ -59,7 +59,7 @@ def container(files, namespaces, *arguments, command=None, **options):
     (guard / "sitecustomize.py").write_text(NO_SOCKETS)
     environment = {
         "PATH": f"{TWINTRACK.parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(guard),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(guard), os.environ.get("PYTHONPATH")))),
         "HOME": "/nonexistent",
         "USER": "user",
         "NUMBA_CACHE_DIR": str(files.root / "scratch" / "numba"),
@@ -179,6 +179,16 @@ def test_the_entry_point_runs_the_same(job, namespaces):
     outputs(job)
 
 
+def test_in_this_process_it_does_the_same(job, run):
+    done = run(
+        "grand-challenge", "--input", job.root / "in", "--output", job.root / "out", "--models", job.root / "bundle"
+    )
+    assert done.code == 0, done.err
+    outputs(job)
+    assert "with the bundle t" in done.err
+    assert "calibrating" in done.err
+
+
 def failed(job, done, message):
     assert done.returncode == 1
     assert message in done.stderr
@@ -199,7 +209,9 @@ def test_what_is_no_ct_and_what_is_no_calibration_is_refused(job, namespaces, fi
     bare = make_bundle(job.root / "bare", files, calibration=False)
     failed(job, container(job, namespaces, "--models", bare), "has no calibration")
     other = make_bundle(job.root / "other", files, foreground=("pancreas",))
-    failed(job, container(job, namespaces, "--models", other), "this calibration was fitted for tumour")
+    done = container(job, namespaces, "--models", other)
+    failed(job, done, "this calibration was fitted for tumour")
+    assert "loading the members" not in done.stderr
     write(job.root / "in" / "images" / "thoracic-abdominal-ct" / "c1.mha", np.zeros(SHAPE, np.uint8))
     failed(job, container(job, namespaces, "--models", job.root / "bundle"), "is no CT")
 

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from twintrack.errors import InputError
 from twintrack.images import read_volume, write_volume
-from twintrack.images.dicom import has_dicom, list_series, read_dicom_series
+from twintrack.images.dicom import has_dicom, is_dicom, list_series, read_dicom_series
 
 from . import dicom_maker
 
@@ -70,9 +70,18 @@ def test_rescaling_of_each_slice_is_applied(tmp_path, array):
         tags = {"0028|1052": "-1024", "0028|1053": str(1 + k)}
         stored = (plane // 8 * (1 + k)) - 1024
         dicom_maker.write_slice(tmp_path / f"{k}", stored.astype(np.int16), position=(0, 0, 3 * k), tags=tags)
-    np.testing.assert_array_equal(
-        read_dicom_series(tmp_path).array, array // 8 * np.arange(1, 6)[:, None, None] - 1024
-    )
+    np.testing.assert_array_equal(read_dicom_series(tmp_path).array, array // 8 * np.arange(1, 6)[:, None, None] - 1024)
+
+
+@pytest.mark.parametrize("fractional", [0, 3])
+def test_slices_of_different_types_after_rescaling_lose_nothing(tmp_path, array, fractional):
+    for k, plane in enumerate(array):
+        tags = {"0028|1052": "0", "0028|1053": "0.5" if k == fractional else "1"}
+        dicom_maker.write_slice(tmp_path / f"{k}", plane / (2 if k == fractional else 1), position=(0, 0, k), tags=tags)
+    volume = read_dicom_series(tmp_path)
+    expected = array.astype(np.float64)
+    expected[fractional] /= 2
+    np.testing.assert_array_equal(volume.array, expected)
 
 
 def test_files_that_are_no_images_and_other_formats_are_passed_over(folder, array):
@@ -205,5 +214,6 @@ def test_a_folder_without_dicom_is_said(tmp_path, folder):
     folder.mkdir()
     (folder / "a.txt").write_text("a")
     assert not has_dicom(folder)
+    assert not is_dicom(folder / "none")
     with pytest.raises(InputError, match="holds no DICOM images"):
         read_dicom_series(folder)

@@ -11,7 +11,7 @@ from twintrack.calibration.write import write_responses
 from twintrack.errors import CalibrationError, InputError, OutputError, TwinTrackWarning
 from twintrack.pipeline.predict import load_calibration_of, predict
 from twintrack.segmentation.bundle_files import load_bundle
-from twintrack.segmentation.cts import find_cts
+from twintrack.segmentation.cts import Ct, find_cts
 from twintrack.segmentation.segmenter import Segmenter
 from twintrack.segmentation.stream import segment_cts
 
@@ -210,6 +210,12 @@ def test_results_may_not_replace_the_cts(segmenter, calibration, tmp_path):
     tt.write_volume(tmp_path / "responses" / "c1.nii.gz", ct_of())
     with pytest.raises(OutputError, match="lies where results are written"):
         run(find_cts([tmp_path / "responses"]), segmenter, calibration, tmp_path)
+
+
+def test_a_case_id_that_is_no_file_name_is_refused(cts, segmenter, calibration, tmp_path):
+    with pytest.raises(InputError, match="its id cannot be a file name"):
+        run([Ct("../c1", cts[0].path)], segmenter, calibration, tmp_path / "out")
+    assert not [path for path in tmp_path.rglob("c1*") if path != cts[0].path]
 
 
 def test_an_output_that_cannot_be_made_is_named(cts, segmenter, calibration, tmp_path):

@@ -68,6 +68,20 @@ def test_what_is_warned_of_is_noted_too(calibration):
     assert found.notes == ("nothing was found", str(warned[0].message))
 
 
+def test_a_voxel_size_unlike_that_of_the_calibration_is_warned_of(fake, calibration):
+    grid = tt.Grid.plain(ct_of().array.shape, spacing=(9.0, 0.8, 0.7))
+    with pytest.warns(TwinTrackWarning, match="voxel size"):
+        predict_case(fake, calibration, ct_of(grid=grid), case_id="c")
+
+
+def test_levels_are_of_the_most_raters_that_any_case_had():
+    mixed = [
+        tt.Case(str(k), probability=np.full((2, 2), 0.5, np.float32), raters=[np.ones((2, 2), np.uint8)] * k)
+        for k in (2, 4, 3)
+    ]
+    assert raters_of(tt.fit(mixed)) == 4
+
+
 def test_stages_are_reported_and_a_given_roi_is_handed_on(fake, calibration):
     stages = []
     roi = tt.Volume(np.zeros(ct_of().array.shape, np.uint8), ct_of().grid)

@@ -15,9 +15,7 @@ from twintrack.images import Grid, Volume
 from twintrack.segmentation.orientation import axis_code, oriented
 
 CODES = [
-    "".join(letters)
-    for order in itertools.permutations(("RL", "AP", "IS"))
-    for letters in itertools.product(*order)
+    "".join(letters) for order in itertools.permutations(("RL", "AP", "IS")) for letters in itertools.product(*order)
 ]
 
 

@@ -1,4 +1,4 @@
-"""Makes tiny trained-looking nnU-Nets with random weights: result folders as nnU-Net's training leaves them, in milliseconds.
+"""Makes tiny nnU-Nets with random weights: result folders as nnU-Net's training leaves them, in milliseconds.
 
 Needs torch and nnunetv2; tests that use it begin with `pytest.importorskip`.
 """

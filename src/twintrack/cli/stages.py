@@ -15,41 +15,38 @@ from twintrack.segmentation.cts import Ct
 class Stages:
     """Progress over CTs and, within one, over stages; use as a context.
 
-    Attributes:
-        label: What is being done, for the bar.
+    Args:
+        label: What is being done.
     """
 
     def __init__(self, label: str) -> None:
-        self.label = label
-        self._where = ""
-        self._bar: Progress | None = None
-        if console.is_terminal:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-            self._bar = Progress(*columns, MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True)
+        self._label = label
+        self._where = label
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bar = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+        self._plain = not console.is_terminal
 
     def __enter__(self) -> Self:
-        if self._bar is not None:
+        if not self._plain:
             self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
+        if not self._plain:
             self._bar.stop()
 
     def progress(self, cts: Sequence[Ct]) -> Iterator[Ct]:
         """Give the CTs on one by one."""
-        task = None if self._bar is None else self._bar.add_task(self.label, total=len(cts))
+        task = self._bar.add_task(escape(self._label), total=len(cts))
         for number, ct in enumerate(cts, start=1):
-            self._where = f"{self.label}: case {ct.case_id} ({number} of {len(cts)})"
+            self._where = f"{self._label}: case {ct.case_id} ({number} of {len(cts)})"
             yield ct
-            if self._bar is not None and task is not None:
-                self._bar.advance(task)
+            self._bar.advance(task)
 
     def on_stage(self, stage: str) -> None:
         """Show what is done next with the CT at hand."""
         text = escape(f"{self._where}: {stage}")
-        if self._bar is None:
+        if self._plain:
             console.print(text, highlight=False, soft_wrap=True)
-        else:
-            for task in self._bar.tasks:
-                self._bar.update(task.id, description=text)
+        for task in self._bar.task_ids:
+            self._bar.update(task, description=text)

@@ -26,8 +26,8 @@ def write_prediction(
     summary: dict[str, Any],
     folder: Path,
     *,
+    clock: StageClock,
     ending: str = ".nii.gz",
-    clock: StageClock | None = None,
 ) -> dict[str, Any]:
     """Write the maps of a case on the CT's own grid, then its summary. Those of an earlier run are replaced.
 
@@ -38,8 +38,8 @@ def write_prediction(
         summary: What is said about it (`twintrack.pipeline.summary`).
         folder: Where to write ``responses/<case>`` (float32), ``levels/<case>``, ``rois/<case>`` (uint8) and
             ``summaries/<case>.json``; folders are made where they are missing.
-        ending: File format of the maps.
         clock: Has taken the time of the stages; it is stopped once the maps are written.
+        ending: File format of the maps.
 
     Returns:
         The summary with the maps' paths (``files``, relative to the folder) and the stages' times (``seconds``).
@@ -60,9 +60,8 @@ def write_prediction(
         write_volume(path, Volume(whole.array, whole.grid, f"{name} of case {case}"))
         files[name] = path.relative_to(folder).as_posix()
     make_folder(record.parent)
-    if clock is not None:
-        clock.stop()
-    content = {**summary, "files": files, "seconds": {} if clock is None else clock.rounded()}
+    clock.stop()
+    content = {**summary, "files": files, "seconds": clock.rounded()}
     write_text(record, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     return content
 

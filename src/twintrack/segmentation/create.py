@@ -17,13 +17,15 @@ from pydantic import ValidationError
 
 from twintrack.errors import ModelError, OutputError
 from twintrack.images.atomic import make_folder
-from twintrack.images.folders import images_in
+from twintrack.images.formats import is_image
+from twintrack.images.nnunet_labels import resolve_foreground
 from twintrack.segmentation.bundle import Bundle, CoarseEntry, MemberEntry, RoiSettings
 from twintrack.segmentation.bundle_files import BUNDLE_JSON, in_words, write_bundle
 from twintrack.segmentation.extra import require_nnunet
 from twintrack.segmentation.nets.result_folder import CHECKPOINT, open_result_folder  # needs no torch
 
 _DESCRIPTIONS = ("plans.json", "dataset.json")
+_COARSE = "coarse"
 _SCRIPTED = (".pt", ".ts", ".torchscript")
 
 
@@ -36,9 +38,10 @@ class _Copier:
     checkpoint: str
     strip: bool
 
-    def nnunet(self, source: Path, name: str) -> str:
-        """Copy an nnU-Net result folder; give its path in the bundle."""
+    def nnunet(self, source: Path, name: str, labels: Sequence[str]) -> str:
+        """Copy an nnU-Net result folder, if it knows the labels; give its path in the bundle."""
         found = open_result_folder(source, folds=self.folds, checkpoint=self.checkpoint)
+        resolve_foreground(found.output, labels, where=str(source))
         for file in _DESCRIPTIONS:
             _copy(source / file, self.folder / name / file)
         for checkpoint in found.checkpoints:
@@ -112,6 +115,7 @@ def create_bundle(
 
     Raises:
         ModelError: If a file of a network is missing, or what is given does not make a bundle.
+        InputError: If a network does not know the labels.
         OutputError: If the folder is not empty or cannot be written; nothing is left of it.
         MissingExtraError: If checkpoints are to be stripped and networks cannot be handled here.
     """
@@ -120,6 +124,8 @@ def create_bundle(
     chosen = list(names) if names is not None else [f"member_{k}" for k in range(1, len(members) + 1)]
     if len(chosen) != len(members):
         raise ModelError(f"{len(members)} members are given, but {len(chosen)} names: {', '.join(chosen)}")
+    if _COARSE in chosen:
+        raise ModelError(f"a member cannot be called {_COARSE}: that is the other network's folder")
     if strip:
         require_nnunet()
     with _appearing(out) as folder:
@@ -134,7 +140,9 @@ def create_bundle(
                 name=name or out.resolve().name,
                 structure=structure or ", ".join(foreground) or "the structure",
                 coarse=None if coarse is None else _coarse(copier, coarse, coarse_labels),
-                members=tuple(_member(copier, source, as_) for source, as_ in zip(members, chosen, strict=True)),
+                members=tuple(
+                    _member(copier, source, as_, foreground) for source, as_ in zip(members, chosen, strict=True)
+                ),
                 foreground=tuple(foreground),
                 orientation=_orientation([*members, *([coarse] if coarse else [])], copier, orientation),
                 roi=roi or RoiSettings(),
@@ -152,11 +160,14 @@ def create_bundle(
 
 def _coarse(copier: _Copier, source: Path, labels: Sequence[str]) -> CoarseEntry:
     return CoarseEntry(
-        model=copier.nnunet(source, "coarse"), labels=tuple(labels), folds=copier.folds, checkpoint=copier.checkpoint
+        model=copier.nnunet(source, _COARSE, labels),
+        labels=tuple(labels),
+        folds=copier.folds,
+        checkpoint=copier.checkpoint,
     )
 
 
-def _member(copier: _Copier, source: Path, name: str) -> MemberEntry:
+def _member(copier: _Copier, source: Path, name: str, foreground: Sequence[str]) -> MemberEntry:
     if source.is_file():
         if source.suffix not in _SCRIPTED:
             raise ModelError(
@@ -167,7 +178,7 @@ def _member(copier: _Copier, source: Path, name: str) -> MemberEntry:
     if not source.is_dir():
         raise ModelError(f"{source}: there is no such file or folder")
     if _is_nnunet(source):
-        path = copier.nnunet(source, name)
+        path = copier.nnunet(source, name, foreground)
         return MemberEntry(name=name, path=path, folds=copier.folds, checkpoint=copier.checkpoint)
     return MemberEntry(name=name, kind="precomputed", path=str(source.resolve()))
 
@@ -190,7 +201,7 @@ def _orientation(sources: Sequence[Path], copier: _Copier, wanted: str | None) -
 
 def _is_nnunet(source: Path) -> bool:
     """Tell a result folder from predictions, which may have plans.json and dataset.json too, but have no folds."""
-    return source.is_dir() and (any(source.glob("fold_*")) or not images_in(source))
+    return source.is_dir() and (any(source.glob("fold_*")) or not any(map(is_image, source.iterdir())))
 
 
 def _required(file: Path, why: str) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from twintrack.errors import ModelError
 from twintrack.images import Volume, read_probability, read_volume
 from twintrack.images.folders import images_in
-from twintrack.images.nnunet import foreground_names, is_nnunet_npz
+from twintrack.images.nnunet import foreground_names, is_nnunet_folder, is_nnunet_npz
 from twintrack.segmentation.model import View
 from twintrack.segmentation.orientation import axis_code, oriented
 
@@ -53,9 +53,9 @@ class PrecomputedModel:
         saved = self.folder / f"{case_id}.npz"
         if is_nnunet_npz(saved):
             return saved
-        path = images_in(self.folder).get(case_id)
         # Beside nnU-Net's .npz lie segmentations, which are no probabilities: a case without .npz has none.
-        if path is None or (self.foreground is not None and path.suffix != ".npz"):
+        path = None if is_nnunet_folder(self.folder) else images_in(self.folder).get(case_id)
+        if path is None:
             raise ModelError(
                 f"member {self.name}: {self.folder} holds no probability of case {case_id}; expected "
                 f"{case_id}.npz (nnU-Net's --save_probabilities) or an image {case_id}.nii.gz with probabilities"

@@ -1,8 +1,9 @@
 """nnU-Net's checkpoints: read without running code, written small.
 
-A checkpoint is a pickle inside a zip archive, and a pickle from elsewhere can run any program when it is loaded. torch's
-``weights_only`` unpickler builds tensors and plain containers and nothing else. What nnU-Net 2 writes besides (its log
-holds NumPy scalars) is data too and allowed here by name; all else is refused unless the user vouches for the file.
+A checkpoint is a pickle inside a zip archive, and a pickle from elsewhere can run any program when it is loaded. The
+``weights_only`` unpickler of torch builds tensors and plain containers and nothing else. What nnU-Net 2 writes besides
+(its log holds NumPy scalars) is data too and allowed here by name; all else is refused unless the user vouches for the
+file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import io
 import pickle
 import re
 import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +26,7 @@ from twintrack.errors import ModelError, TwinTrackWarning
 from twintrack.images.atomic import replacing
 
 _LARGEST_HALF = 65504.0
-_NUMBERS = (
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float16",
-    "float32",
-    "float64",
-)
+_NUMBERS = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")  # as NumPy abbreviates them
 _WRAPPERS = ("module.", "_orig_mod.")  # what DistributedDataParallel and torch.compile put before every name
 
 
@@ -79,7 +69,7 @@ def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
     arguments = content.get("init_args")
     if missing or not isinstance(arguments, Mapping) or not isinstance(arguments.get("configuration"), str):
         raise ModelError(
-            f"{path}: this is not a checkpoint of nnU-Net v2: {', '.join(missing) or 'init_args.configuration'} is missing"
+            f"{path}: not a checkpoint of nnU-Net v2: it lacks {', '.join(missing) or 'init_args.configuration'}"
         )
     mirroring = content.get("inference_allowed_mirroring_axes")
     return Checkpoint(
@@ -93,7 +83,7 @@ def load_checkpoint(path: Path, *, trust: bool = False) -> Checkpoint:
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = True) -> None:
     """Write what prediction needs of a checkpoint, and nothing else: no optimizer, no log.
 
-    nnU-Net itself can predict with the file, and it loads without unpickling code. The same weights give the same bytes.
+    nnU-Net itself can predict with the file; loading it runs no code. The same weights give the same bytes.
 
     Args:
         path: The file to write; replaced if it exists.
@@ -147,8 +137,11 @@ def _unwrapped(name: str) -> str:
 def _read(path: Path, *, trust: bool) -> Mapping[str, Any]:
     if not path.is_file():
         raise ModelError(f"{path}: there is no such checkpoint")
+    _require_sound(path)
     try:
-        with torch.serialization.safe_globals(_numpy_numbers()):
+        with torch.serialization.safe_globals(_numpy_numbers()), warnings.catch_warnings():
+            # Of pickles torch did not write; they are refused below.
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = _unsafe(error)
@@ -162,15 +155,38 @@ def _read(path: Path, *, trust: bool) -> Mapping[str, Any]:
     return content
 
 
+def _require_sound(path: Path) -> None:
+    """Compare the checksums in the archive with what lies there.
+
+    Pitfall: torch does not look at them, and a flipped bit becomes a wrong weight.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            _require_pickle(path)
+            return
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+        if bad is not None:
+            raise ModelError(_damaged(path, ValueError(f"the checksum of {bad} is wrong")))
+    except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError) as error:
+        raise ModelError(_damaged(path, error)) from error
+
+
+def _require_pickle(path: Path) -> None:
+    """Refuse what is neither an archive nor a pickle, which torch would take for instructions it does not allow."""
+    with path.open("rb") as stream:
+        if stream.read(1) != pickle.PROTO:
+            raise ModelError(_damaged(path, ValueError("neither a zip archive nor a pickle")))
+
+
 def _read_trusted(path: Path, reason: str, *, trust: bool) -> object:
     if not trust:
         raise ModelError(
             f"{path}: loading this checkpoint could run code: it holds more than tensors and plain data ({reason}). "
             "If you know where it comes from and trust it, say --trust-checkpoint."
         )
-    warnings.warn(
-        f"{path}: loaded on trust, although loading it could run code ({reason})", TwinTrackWarning, stacklevel=4
-    )
+    message = f"{path}: loaded on trust, although loading it could run code ({reason})"
+    warnings.warn(message, TwinTrackWarning, stacklevel=4)
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except Exception as error:
@@ -179,13 +195,8 @@ def _read_trusted(path: Path, reason: str, *, trust: bool) -> object:
 
 def _unsafe(error: Exception) -> str | None:
     """Give what the unpickler would have had to import or call; None if that is not why it stopped."""
-    found = re.search(
-        r"Unsupported (?:global|class|operand)[^\n]*?(?:GLOBAL |class )?([\w.]+\.[\w.]+)|(\w+\.[\w.]+) (?:was not|is not) an allowed",
-        str(error),
-    )
-    if found:
-        return found.group(1) or found.group(2)
-    return "an instruction that builds objects" if "Unsupported" in str(error) or "Trying to" in str(error) else None
+    found = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"((?:Unsupported|Trying to)[^\n]*)", str(error))
+    return found.group(1) if found else None
 
 
 def _damaged(path: Path, error: Exception) -> str:

@@ -1,7 +1,7 @@
 """nnU-Net's predictor, taken apart: preprocessing, logits at the network's resolution, and resampling back.
 
-Taken together the parts do what nnUNetPredictor.predict_single_npy_array does. Apart, they need less memory and time: the
-resampling of a segmentation that is not there is left out, the coarse network's result is not resampled back, and
+Taken together the parts do what nnUNetPredictor.predict_single_npy_array does. Apart, they need less memory and time:
+the resampling of a segmentation that is not there is left out, the coarse network's result is not resampled back, and
 softmax is left to the caller.
 """
 
@@ -55,9 +55,8 @@ class Engine:
         first = checkpoints[0]
         for path, other in zip(files.checkpoints, checkpoints, strict=True):
             if other.configuration != first.configuration:
-                raise ModelError(
-                    f"{path}: is of configuration '{other.configuration}', the first fold of '{first.configuration}'"
-                )
+                found = f"'{other.configuration}', the first fold of '{first.configuration}'"
+                raise ModelError(f"{path}: is of configuration {found}")
         self._plans, self._configuration = _plans(files, first.configuration)
         with quiet():
             self._labels = self._plans.get_label_manager(files.dataset)
@@ -78,13 +77,13 @@ class Engine:
                 allow_tqdm=False,
             )
             self._predictor.manual_initialization(
-                network,
-                self._plans,
-                self._configuration,
-                parameters,
-                files.dataset,
-                first.trainer_name,
-                first.mirroring,
+                network=network,
+                plans_manager=self._plans,
+                configuration_manager=self._configuration,
+                parameters=parameters,
+                dataset_json=files.dataset,
+                trainer_name=first.trainer_name,
+                inference_allowed_mirroring_axes=first.mirroring,
             )
 
     @property
@@ -140,9 +139,8 @@ class Engine:
             logits = self._averaged(torch.from_numpy(np.ascontiguousarray(data)))
         back = self._plans.transpose_backward
         bounds: Any = properties["bbox_used_for_cropping"]
-        return logits.numpy().transpose(0, *(axis + 1 for axis in back)), tuple(
-            slice(*map(int, bounds[axis])) for axis in back
-        )
+        covered = tuple(slice(*map(int, bounds[axis])) for axis in back)
+        return logits.numpy().transpose(0, *(axis + 1 for axis in back)), covered
 
     def at_image_resolution(
         self, logits: NDArray[Any], shape: Sequence[int], spacing: tuple[float, ...]
@@ -190,13 +188,13 @@ class Engine:
         Pitfall: nnU-Net's own loop over the folds sets torch's threads to nnUNet_def_n_proc.
         """
         parameters = self._predictor.list_of_parameters
-        total = None
+        if len(parameters) == 1:
+            return self._predictor.predict_sliding_window_return_logits(data).cpu()
+        total = torch.zeros(())
         for weights in parameters:
-            if len(parameters) > 1:
-                self._predictor.network.load_state_dict(weights)
-            logits = self._predictor.predict_sliding_window_return_logits(data).cpu()
-            total = logits if total is None else total.add_(logits)
-        return total if len(parameters) == 1 else total / len(parameters)
+            self._predictor.network.load_state_dict(weights)
+            total = total + self._predictor.predict_sliding_window_return_logits(data).cpu()
+        return total / len(parameters)
 
 
 class _WithoutSegmentation:

@@ -13,8 +13,8 @@ from twintrack.errors import ModelError
 from twintrack.images import Volume
 from twintrack.segmentation.nets.slabs import Slab, slabs
 
-MOST_VOXELS = 2**25
-"""How many voxels (512 × 512 × 128) are predicted at once, where the network has two output channels: about 2 GB."""
+MOST_VOXELS = 2**26
+"""How many voxels (512 × 512 × 256) are predicted at once, where the network has two output channels: about 2.5 GB."""
 
 _BETWEEN_SLICES = 999.0
 """Distance nnU-Net gives the slices of a 2-D image, so that nothing is resampled across them."""
@@ -59,9 +59,7 @@ class NetworkImage:
         if array.ndim == 3:
             return cls(array, ct.grid.spacing)
         if dimensions == 3:
-            raise ModelError(
-                f"{ct.name}: is 2-D (shape {ct.grid.shape}), and the network {name} was trained on volumes"
-            )
+            raise ModelError(f"{ct.name}: is 2-D (shape {ct.grid.shape}); the network {name} was trained on volumes")
         return cls(array[None], (_BETWEEN_SLICES, *ct.grid.spacing))
 
     def slabs(self, *, spacing: Sequence[float], patch: Sequence[int], channels: int, most_voxels: int) -> list[Slab]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from pathlib import Path
@@ -32,8 +33,8 @@ def build_network(
 ) -> nn.Module:
     """Build the network of a checkpoint and put its weights in.
 
-    The stock trainer's network is that of the plans. A trainer that builds its own is asked; one that cannot be found is
-    done without if its weights fit the plans' network.
+    The stock trainer's network is that of the plans. A trainer that builds its own is asked; one that cannot be found
+    is done without if its weights fit the plans' network.
 
     Args:
         plans: The plans.
@@ -61,8 +62,8 @@ def build_network(
         if problem is None:
             if source is None and name != _STOCK:
                 warnings.warn(
-                    f"{where}: the trainer '{name}' is not known here; its weights fit the network of the plans, which is "
-                    "used. If the trainer changed more than the training, results may differ from its own.",
+                    f"{where}: the trainer '{name}' is not known here; its weights fit the network of the plans, "
+                    "which is used. If the trainer changed more than the training, results may differ from its own.",
                     TwinTrackWarning,
                     stacklevel=2,
                 )
@@ -148,11 +149,9 @@ def _first(found: list[str], what: str) -> str:
 
 
 def _source_of(trainer: str) -> str | None:
-    """Give the text of the file that defines a trainer, without importing it (that takes seconds); None if none does."""
+    """Give the text of the file that defines a trainer, without importing it (that is slow); None if none does."""
     folders = [Path(path) / "training" / "nnUNetTrainer" for path in nnunetv2.__path__]
     if nnUNet_extTrainer.is_set():
-        import os  # noqa: PLC0415
-
         folders += [Path(part) for part in nnUNet_extTrainer.require().split(os.pathsep) if part]
     definition = re.compile(rf"^class {re.escape(trainer)}\b", re.MULTILINE)
     for path in sorted(file for folder in folders for file in folder.rglob("*.py")):

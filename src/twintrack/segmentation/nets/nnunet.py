@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from twintrack.errors import InputError, ModelError
+from twintrack.errors import InputError
 from twintrack.images import Volume
 from twintrack.images.nnunet_labels import resolve_foreground
-from twintrack.segmentation.model import Box, View
+from twintrack.segmentation.model import View
 from twintrack.segmentation.nets.checkpoint import load_checkpoint
 from twintrack.segmentation.nets.device import choose_device, set_threads
 from twintrack.segmentation.nets.engine import Engine
 from twintrack.segmentation.nets.images import MOST_VOXELS, NetworkImage
 from twintrack.segmentation.nets.lattice import place
 from twintrack.segmentation.nets.result_folder import CHECKPOINT, open_result_folder
+from twintrack.segmentation.nets.slabs import Slab, whole
 
 
 class NnunetModel:
@@ -40,8 +40,8 @@ class NnunetModel:
         trust_checkpoint: Whether a checkpoint that can run code when loaded is accepted.
         mirroring: Whether to average over mirrored inputs, where the training allows it; 8 times slower in 3-D.
         step: Step of the sliding window as a fraction of the patch.
-        most_voxels: Larger images are predicted in overlapping slabs (see `NetworkImage.slabs`); images of which each is
-            normalised by itself are not, because slabs would be normalised differently.
+        most_voxels: Larger images are predicted in overlapping slabs (see `NetworkImage.slabs`); not so where the plans
+            normalise each image by itself, because slabs would be normalised differently.
 
     Raises:
         ModelError: If the folder or the checkpoint cannot be used, or the device is not there.
@@ -67,9 +67,7 @@ class NnunetModel:
         most_voxels: int = MOST_VOXELS,
     ) -> None:
         if not 0 < step <= 1:
-            raise InputError(
-                f"the step of the sliding window is {step}; it is a fraction of the patch, above 0, up to 1"
-            )
+            raise InputError(f"the step of the sliding window is {step}; it is a fraction of the patch, in (0, 1]")
         files = open_result_folder(folder, folds=folds, checkpoint=checkpoint)
         self._foreground = resolve_foreground(files.output, foreground, where=str(folder))
         self._name = name
@@ -109,7 +107,7 @@ class NnunetModel:
         set_threads(self._threads)
         image = self._image(view.image, view.ct)
         result = np.zeros(image.array.shape, np.float32)
-        for slab in self._slabs(image):
+        for slab in self._slabs(image, self._most_voxels):
             result[slab.keep] = self._merged(image.array[slab.read], image.spacing)[slab.kept]
         return result.reshape(view.image.shape)
 
@@ -129,11 +127,10 @@ class NnunetModel:
         image = self._image(ct.array, ct)
         spacing = self._engine.spacing_on(image.spacing)
         shape = image.array.shape
-        lattice = np.zeros(
-            [max(1, round(n * own / target)) for n, own, target in zip(shape, image.spacing, spacing, strict=True)],
-            bool,
-        )
-        for slab in self._slabs(image):
+        cells = [max(1, round(n * own / new)) for n, own, new in zip(shape, image.spacing, spacing, strict=True)]
+        lattice = np.zeros(cells, bool)
+        # Without logits at the image's resolution a voxel needs half the memory.
+        for slab in self._slabs(image, 2 * self._most_voxels):
             logits, covered = self._engine.logits(image.array[slab.read], image.spacing)
             covers = tuple(
                 slice(read.start + part.start, read.start + part.stop)
@@ -145,25 +142,25 @@ class NnunetModel:
     def _image(self, array: NDArray[Any], ct: Volume) -> NetworkImage:
         return NetworkImage.of(array, ct, dimensions=self._engine.dimensions, name=self._name)
 
-    def _slabs(self, image: NetworkImage) -> list[Any]:
+    def _slabs(self, image: NetworkImage, most_voxels: int) -> list[Slab]:
         engine = self._engine
-        most = image.array.size if engine.normalises_each_image else self._most_voxels
+        if engine.normalises_each_image:
+            return [whole(image.array.shape)]
         return image.slabs(
             spacing=engine.spacing_on(image.spacing),
             patch=engine.patch,
             channels=engine.channels,
-            most_voxels=most,
+            most_voxels=most_voxels,
         )
 
     def _merged(self, array: NDArray[Any], spacing: tuple[float, ...]) -> NDArray[np.float32]:
         """Give the probability of the merged foreground of one slab."""
         result = np.zeros(array.shape, np.float32)  # outside the part that is not zero there is background
         logits, covered = self._engine.logits(array, spacing)
-        inside: Box = covered
-        logits = self._engine.at_image_resolution(logits, result[inside].shape, spacing)
+        logits = self._engine.at_image_resolution(logits, result[covered].shape, spacing)
         channels = list(self._foreground.channels)
         # Slice by slice: the probabilities of all channels never exist at once.
-        for target, part in zip(result[inside], np.moveaxis(logits, 1, 0), strict=True):
+        for target, part in zip(result[covered], np.moveaxis(logits, 1, 0), strict=True):
             chosen = self._engine.activate(part[:, None])[channels, 0]
             merged = chosen.sum(0) if self._foreground.merge == "sum" else chosen.amax(0)
             target[...] = merged.clamp_(0, 1).numpy()

@@ -84,9 +84,8 @@ def _checkpoints(folder: Path, folds: Sequence[int | str] | None, name: str) -> 
         paths = [folder / f"fold_{fold}" / name for fold in folds]
         missing = [path for path in paths if not path.is_file()]
         if missing or not paths:
-            raise ModelError(
-                f"{missing[0] if missing else folder}: there is no such checkpoint. {_others(folder, name)}"
-            )
+            which = missing[0] if missing else folder
+            raise ModelError(f"{which}: there is no such checkpoint. {_others(folder, name)}")
         return tuple(paths)
     if isinstance(folds, str):
         return _checkpoints(folder, [folds], name)

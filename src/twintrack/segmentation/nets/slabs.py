@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,21 +43,36 @@ def slabs(shape: Sequence[int], *, halo: Sequence[int], most_voxels: int) -> lis
     Returns:
         The slabs in order; a single one if the image is small enough.
     """
-    whole = tuple(slice(0, size) for size in shape)
+    everything = whole(shape)
     if math.prod(shape) <= most_voxels:
-        return [Slab(whole, whole)]
+        return [everything]
     cores = [_core(axis, shape, halo, most_voxels) for axis in range(len(shape))]
     axis = max(range(len(shape)), key=lambda i: (cores[i] / (cores[i] + 2 * halo[i]), shape[i]))
     # Of equal thickness, so that the last one is no sliver.
     n = math.ceil(shape[axis] / cores[axis])
     borders = [round(i * shape[axis] / n) for i in range(n + 1)]
-    return [
+    cut = [
         Slab(
-            _along(whole, axis, max(0, start - halo[axis]), min(shape[axis], stop + halo[axis])),
-            _along(whole, axis, start, stop),
+            _along(everything.read, axis, max(0, start - halo[axis]), min(shape[axis], stop + halo[axis])),
+            _along(everything.read, axis, start, stop),
         )
-        for start, stop in zip(borders[:-1], borders[1:], strict=True)
+        for start, stop in itertools.pairwise(borders)
     ]
+    # Where halos reach through the whole image, cutting would only repeat the work.
+    return [everything] if any(slab.read == everything.read for slab in cut) else cut
+
+
+def whole(shape: Sequence[int]) -> Slab:
+    """Give an image as a single slab.
+
+    Args:
+        shape: Shape of the image.
+
+    Returns:
+        The slab.
+    """
+    box = tuple(slice(0, size) for size in shape)
+    return Slab(box, box)
 
 
 def _core(axis: int, shape: Sequence[int], halo: Sequence[int], most_voxels: int) -> int:

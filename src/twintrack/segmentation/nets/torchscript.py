@@ -1,7 +1,7 @@
 """A network given as TorchScript: a file torch can run without the Python code it was made with, and a JSON beside it.
 
-TorchScript is a language of its own, which torch interprets: tensors and arithmetic, no Python. Loading such a file runs
-none of its author's Python code.
+TorchScript is a language of its own, which torch interprets: tensors and arithmetic, no Python. Loading such a file
+runs none of its author's Python code.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class TorchScriptModel:
     Args:
         path: The TorchScript file; its settings (`ScriptSettings`) lie beside it, with the ending ``.json``.
         name: What to call it.
-        foreground: Labels merged into the structure: summed after a softmax, the largest after a sigmoid; None takes the
-            only one.
+        foreground: Labels merged into the structure: summed after a softmax, the largest after a sigmoid; None takes
+            the only one.
         device: "auto" (cuda, then mps, then cpu) or a device's name.
         threads: Threads on the CPU; None leaves the choice to torch.
         most_voxels: Larger images are predicted in overlapping slabs.
@@ -198,12 +198,13 @@ class TorchScriptModel:
         except Exception as error:
             raise ModelError(f"{path}: cannot be run on a patch of shape {patch}: {_last_line(error)}") from error
         if len(shape) != 5 or shape[0] != 1 or shape[2:] != patch:
-            raise ModelError(f"{path}: gives shape {shape} for a patch; (1, channels, {', '.join(map(str, patch))}) is expected")
+            raise ModelError(f"{path}: gives shape {shape} for a patch; {('1', 'channels', *patch)} is expected")
         return int(shape[1])
 
     def _check_labels(self, where: Path) -> None:
         first = 1 if self._settings.activation == "softmax" else 0
-        wrong = {name: channel for name, channel in self._settings.labels.items() if not first <= channel < self._channels}
+        labels = self._settings.labels
+        wrong = {name: channel for name, channel in labels.items() if not first <= channel < self._channels}
         if wrong:
             raise ModelError(
                 f"{where}: the module has channels 0 to {self._channels - 1}"
@@ -215,7 +216,7 @@ def _settings(path: Path) -> ScriptSettings:
     try:
         return ScriptSettings.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise ModelError(f"{path}: the settings of the TorchScript file beside it cannot be read: {error.strerror}") from error
+        raise ModelError(f"{path}: the settings cannot be read: {error.strerror}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'file'}: {p['msg']}" for p in error.errors())
         raise ModelError(f"{path}: {problems}. It holds spacing, patch, labels, activation and intensity.") from error
@@ -226,7 +227,7 @@ def _module(path: Path, device: torch.device) -> Any:
         raise ModelError(f"{path}: there is no such TorchScript file")
     try:
         with warnings.catch_warnings():
-            # torch.jit is deprecated in favour of torch.export, and still the only format that runs without Python code.
+            # torch.jit is deprecated in favour of torch.export; it is what these files are made with all the same.
             warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)
             return torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError, OSError) as error:
