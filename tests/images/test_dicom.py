@@ -76,8 +76,10 @@ def test_rescaling_of_each_slice_is_applied(tmp_path, array):
 @pytest.mark.parametrize("fractional", [0, 3])
 def test_slices_of_different_types_after_rescaling_lose_nothing(tmp_path, array, fractional):
     for k, plane in enumerate(array):
-        tags = {"0028|1052": "0", "0028|1053": "0.5" if k == fractional else "1"}
-        dicom_maker.write_slice(tmp_path / f"{k}", plane / (2 if k == fractional else 1), position=(0, 0, k), tags=tags)
+        halved = k == fractional
+        stored = {"0028|0100": "16", "0028|0101": "16", "0028|0102": "15", "0028|0103": "1"} if halved else {}
+        tags = {"0028|1052": "0", "0028|1053": "0.5" if halved else "1", **stored}
+        dicom_maker.write_slice(tmp_path / f"{k}", plane / 2 if halved else plane, position=(0, 0, k), tags=tags)
     volume = read_dicom_series(tmp_path)
     expected = array.astype(np.float64)
     expected[fractional] /= 2

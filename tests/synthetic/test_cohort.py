@@ -37,7 +37,7 @@ def test_the_written_layout_is_complete(folder: Path) -> None:
     for row in rows(folder):
         files = {path.name for path in (folder / "raters" / row["case"]).iterdir()}
         drawn = {name for name in files if name.startswith("annotation_")}
-        assert files - drawn == {"image.nii.gz", "vessels.nii.gz", "roi.nii.gz"}
+        assert files - drawn == {"image.nii.gz", "vessels.nii.gz", "roi.nii.gz", "region.nii.gz"}
         assert drawn <= {f"annotation_{k}.nii.gz" for k in range(1, 5)}
         assert len(drawn) == int(row["raters"])
     for member in ("member_1", "member_2"):
@@ -77,7 +77,7 @@ def test_predictions_are_those_of_nnunet(folder: Path) -> None:
 
 def test_images_keep_their_types_and_geometry(folder: Path, coarse: dict[str, Any]) -> None:
     grid = make_phantom(0, **coarse).grid
-    types = {"image": sitk.sitkInt16, "vessels": sitk.sitkUInt8, "roi": sitk.sitkUInt8}
+    types = {"image": sitk.sitkInt16, "vessels": sitk.sitkUInt8, "roi": sitk.sitkUInt8, "region": sitk.sitkUInt8}
     for name, kind in types.items():
         image = sitk.ReadImage(str(folder / "raters" / "case_002" / f"{name}.nii.gz"))
         assert image.GetPixelID() == kind

@@ -341,4 +341,6 @@ def _voxels(slices: Sequence[Slice], shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _common_type(pixels: set[int]) -> int:
-    return pixels.pop() if len(pixels) == 1 else int(sitk.sitkFloat32)
+    """Give the one integer type, or else float32: GDCM's float64 would double the memory for nothing."""
+    whole = len(pixels) == 1 and min(pixels) < int(sitk.sitkFloat32)
+    return min(pixels) if whole else int(sitk.sitkFloat32)

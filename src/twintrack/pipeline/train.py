@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from twintrack.segmentation.training.crew import OnEvent
 
 INTENDED_USE = (
-    "Trained by `twintrack train` and judged on a few held-out cases only. For research; not for diagnosis or treatment."
+    "Trained by `twintrack train` and judged on a few held-out cases only. For research; not for diagnosis or "
+    "treatment."
 )
 
 _REGION_FILE = "region"
@@ -213,9 +214,7 @@ def require_other_patients(cases: Sequence[TrainingCase], calibration: Cohort | 
         )
 
 
-def _segmented(
-    draft: Path, cts: list[Ct], cohort: Cohort, settings: Settings, folder: Path, told: Watching
-) -> Cohort:
+def _segmented(draft: Path, cts: list[Ct], cohort: Cohort, settings: Settings, folder: Path, told: Watching) -> Cohort:
     """Run the ensemble on the calibration cases; give them with their members."""
     segmenter = Segmenter(load_bundle(draft), device=settings.device)
     segment_cts(cts, segmenter=segmenter, folder=folder, ending=_ENDING, on_stage=told.on_stage, progress=told.cts)

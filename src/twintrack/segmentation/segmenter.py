@@ -124,8 +124,7 @@ class Segmenter:
         members = []
         for model in self._members(say):
             say(f"member {model.name}")
-            predicted = turn(_checked(model, view))
-            members.append(np.where(region.mask, predicted, np.float32(0)))
+            members.append(np.where(region.mask, turn(_checked(model, view)), np.float32(0)))
         return Segmentation(
             case_id=case_id,
             grid=ct.grid,

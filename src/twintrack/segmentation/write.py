@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from twintrack.errors import InputError, OutputError
-from twintrack.images import Volume, write_volume
+from twintrack.images import write_volume
 from twintrack.images.atomic import make_folder, write_text
 from twintrack.segmentation.segmentation import Segmentation
 
@@ -52,8 +52,8 @@ def write_segmentation(
         make_folder(place.parent)
     _remove(record)
     for name, part in images.items():
-        whole = segmentation.whole(part)
-        write_volume(folder / name, Volume(whole.array, whole.grid, f"{name} of case {case}"))
+        # Without a name for it, a map of the whole grid is gone before the next is made.
+        write_volume(folder / name, segmentation.whole(part))
     content = {**describe(segmentation), **(about or {}), "files": list(images), "fingerprint": fingerprint}
     write_text(record, json.dumps(content, indent=1, allow_nan=False) + "\n")
     return content

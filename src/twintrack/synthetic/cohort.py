@@ -107,7 +107,8 @@ def write_cohort(
 
     Written are::
 
-        raters/<case>/image.nii.gz, annotation_1.nii.gz …, vessels.nii.gz, roi.nii.gz   as CURVAS gives them
+        raters/<case>/image.nii.gz, annotation_1.nii.gz …, vessels.nii.gz               as CURVAS gives them
+        raters/<case>/roi.nii.gz, region.nii.gz                                         where to look; the pancreas
         members/member_1 …/<case>.npz, <case>.nii.gz, dataset.json                      as nnU-Net v2 predicts
         cases.csv                                                                       case, patient, raters, split
 
@@ -224,11 +225,13 @@ def _write_rater_files(folder: Path, case: _Simulated) -> None:
         folder.mkdir()
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
-    arrays: dict[str, NDArray[Any]] = {"image": case.phantom.ct, "vessels": case.phantom.vessels, "roi": case.roi}
+    phantom = case.phantom
+    arrays: dict[str, NDArray[Any]] = {"image": phantom.ct, "vessels": phantom.vessels, "roi": case.roi}
+    arrays["region"] = phantom.pancreas
     arrays |= {f"annotation_{k}": mask for k, mask in enumerate(case.raters, start=1) if mask is not None}
     for name, array in arrays.items():
         path = folder / f"{name}.nii.gz"
-        write_volume(path, Volume(array, case.phantom.grid, str(path)))
+        write_volume(path, Volume(array, phantom.grid, str(path)))
 
 
 def _write_prediction(folder: Path, case_id: str, foreground: Volume) -> None:

@@ -262,3 +262,14 @@ def test_an_interrupt_leaves_the_model_usable(folder, ct):
     predictor.network = network
     assert np.array_equal(before, net.probability(View("case", ct, BOX)))
     assert torch.get_num_threads() == 1
+
+
+def test_patch_and_voxel_size_are_known_in_the_images_order_of_axes(tmp_path, tiny):
+    plans = tiny.make_plans(transpose=(1, 2, 0), patch=(8, 16, 24), spacing=(3.0, 2.0, 1.0))
+    engine = model(tiny.write_result_folder(tmp_path / "volumes", plans=plans))._engine
+    assert engine.patch == (24, 8, 16)
+    assert engine.spacing_on((5.0, 6.0, 7.0)) == (1.0, 3.0, 2.0)
+    plans = tiny.make_plans(transpose=(2, 0, 1), patch=(8, 16), spacing=(3.0, 2.0))
+    engine = model(tiny.write_result_folder(tmp_path / "slices", plans=plans))._engine
+    assert engine.patch == (8, 16, 1)
+    assert engine.spacing_on((5.0, 6.0, 7.0)) == (3.0, 2.0, 7.0)

@@ -130,10 +130,10 @@ def train_networks(
 ) -> TrainedNetworks:
     """Train the networks of an ensemble with nnU-Net's own code.
 
-    The patients are split by the seed. CTs are turned to LPS. The coarse network learns the region on whole CTs; members
-    learn the structure on the box of the region grown by the ROI's margin, each with a seed of its own. Every network is
-    then judged on the held-out patients; one that fails is trained again with another seed, and rejected if it
-    fails again.
+    The patients are split by the seed. CTs are turned to LPS. The coarse network learns the region on whole CTs;
+    members learn the structure on the box of the region grown by the ROI's margin, each with a seed of its own. Every
+    network is then judged on the held-out patients; one that fails is trained again with another seed, and rejected if
+    it fails again.
 
     Args:
         cases: The cases, of at least two patients.

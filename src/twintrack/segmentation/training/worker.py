@@ -1,4 +1,4 @@
-"""The child process that prepares a dataset or trains a network: `python -m twintrack.segmentation.training.worker JOB`.
+"""The child that prepares a dataset or trains a network: `python -m twintrack.segmentation.training.worker JOB`.
 
 A process of its own, because nnU-Net reads its settings from the environment when it is imported, and so that networks
 train side by side. Standard output carries one line of JSON per event; all that nnU-Net prints goes to standard error.
