@@ -25,6 +25,7 @@ from twintrack.cli import (
     inspect,
     predict,
     segment,
+    train,
     validate_roi,
 )
 from twintrack.cli.arguments import spread
@@ -59,7 +60,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
-for module in (inspect, fit, apply, evaluate, compare, demo, segment, predict, validate_roi, grand_challenge):
+for module in (inspect, fit, apply, evaluate, compare, demo, segment, predict, validate_roi, train, grand_challenge):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))
 
 bundle_app = typer.Typer(help="Make, show and check bundles of trained networks.", no_args_is_help=True)
