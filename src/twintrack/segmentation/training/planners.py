@@ -34,7 +34,8 @@ class TinyPlanner(nnUNetPlanner_torchres):  # type: ignore[misc]
 
     def determine_fullres_target_spacing(self) -> NDArray[np.float64]:
         """Give the voxel size (mm) images are resampled to: nnU-Net's, but not finer than the plan wants it."""
-        return np.maximum(super().determine_fullres_target_spacing(), self.tiny.least_spacing)
+        spacing: NDArray[np.float64] = super().determine_fullres_target_spacing()
+        return np.maximum(spacing, self.tiny.least_spacing)
 
     def determine_transpose(self) -> tuple[list[int], list[int]]:
         """Keep the axes (z, y, x).

@@ -71,7 +71,7 @@ def write_result_folder(
     (out / "done.json").unlink(missing_ok=True)
     write_text(out / "plans.json", json.dumps(plans, indent=1) + "\n")
     write_text(out / "dataset.json", json.dumps(dataset, indent=1) + "\n")
-    network = getattr(trainer.network, "_orig_mod", trainer.network)  # what torch.compile wraps
+    network: Any = getattr(trainer.network, "_orig_mod", trainer.network)  # what torch.compile wraps
     axes = trainer.inference_allowed_mirroring_axes
     checkpoint = Checkpoint(
         weights={name: _on_cpu(tensor) for name, tensor in network.state_dict().items()},

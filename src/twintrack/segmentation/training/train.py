@@ -2,91 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from twintrack.errors import InputError, ModelError
 from twintrack.images.atomic import make_folder, write_text
-from twintrack.segmentation.bundle import RoiSettings
 from twintrack.segmentation.extra import require_nnunet
-from twintrack.segmentation.training.cases import TrainingCase, load_case
+from twintrack.segmentation.training.cases import TrainingCase
 from twintrack.segmentation.training.crew import Crew, OnEvent
-from twintrack.segmentation.training.datasets import REGION, CaseProgress, Lesson, Written, write_datasets
-from twintrack.segmentation.training.gate import Gate, member_dice, region_recall, summary
+from twintrack.segmentation.training.datasets import CaseProgress, Lesson, Written, write_datasets
 from twintrack.segmentation.training.job import PrepareJob, TrainJob
-from twintrack.segmentation.training.presets import Preset, Role, preset_named
-from twintrack.segmentation.training.split import HELD_OUT, held_out_ids
-from twintrack.segmentation.training.teach import Teach, parse_teach
+from twintrack.segmentation.training.judge import failures, judge
+from twintrack.segmentation.training.network import Network, read_key
+from twintrack.segmentation.training.presets import preset_named
+from twintrack.segmentation.training.settings import Settings
+from twintrack.segmentation.training.split import held_out_ids
+from twintrack.segmentation.training.teach import parse_teach
 
-_LABEL = re.compile(r"[A-Za-z]\w*")
+__all__ = ["Settings", "TrainedNetworks", "train_networks"]
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How an ensemble is trained.
-
-    Attributes:
-        preset: How networks are made.
-        n_members: How many members.
-        coarse: Whether a network that finds the region is trained; needs a preset that has one.
-        teach: Which rater(s) members learn from (`twintrack.segmentation.training.teach.parse_teach`).
-        structure: Name of the members' label.
-        seed: Seeds the held-out patients, random teachers, and each network differently.
-        held_out: Fraction of the patients networks are judged on.
-        gate: What they must reach there.
-        retries: How often a network that does not is trained again, with another seed.
-        roi: How the region of interest is made; its margin is also that of the members' crops.
-        device: "auto" or a device's name.
-        threads: Threads per network on the CPU; None: one for presets made for processors, else torch's choice.
-        workers: Networks trained at the same time; None: one per core for presets made for processors, else one.
-        half: Whether weights are stored in half precision.
-    """
-
-    preset: Preset
-    n_members: int = 3
-    coarse: bool = True
-    teach: str = "random"
-    structure: str = "tumour"
-    seed: int = 0
-    held_out: float = HELD_OUT
-    gate: Gate = field(default_factory=Gate)
-    retries: int = 1
-    roi: RoiSettings = field(default_factory=RoiSettings)
-    device: str = "auto"
-    threads: int | None = None
-    workers: int | None = None
-    half: bool = True
-
-    def checked(self) -> Settings:
-        """Fill in what follows from the preset.
-
-        Returns:
-            The settings with every number set.
-
-        Raises:
-            InputError: If they contradict each other.
-        """
-        if self.n_members < 1 or self.retries < 0 or self.seed < 0:
-            raise InputError("an ensemble has at least one member; seed and retries are 0 or more")
-        if not _LABEL.fullmatch(self.structure):
-            raise InputError(f"the structure's name is {self.structure!r}; use letters, digits and '_'")
-        if self.coarse:
-            self.preset.of("coarse")
-        cores = os.cpu_count() or 1
-        return replace(
-            self,
-            workers=self.workers or (cores if self.preset.on_cpu else 1),
-            threads=self.threads or (1 if self.preset.on_cpu else None),
-        )
+_PREPARED = "prepared.json"
 
 
 @dataclass(frozen=True)
@@ -104,19 +44,6 @@ class TrainedNetworks:
     members: dict[str, Path]
     rejected: dict[str, str]
     report: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Network:
-    """One network to be trained."""
-
-    name: str
-    role: Role
-    data: Written
-    number: int
-    seed: int
-    attempt: int
-    folder: Path
 
 
 def train_networks(
@@ -155,10 +82,8 @@ def train_networks(
     """
     require_nnunet()
     wanted = Settings(preset_named(settings)) if isinstance(settings, str) else settings
-    training = _Training(
-        cases, wanted.checked(), work, on_event=on_event, say=say or (lambda _: None), progress=progress
-    )
-    return training.run()
+    training = _Training(cases, wanted.checked(), work, on_event=on_event, say=say or (lambda _: None))
+    return training.run(progress)
 
 
 class _Training:
@@ -172,196 +97,129 @@ class _Training:
         *,
         on_event: OnEvent | None,
         say: Callable[[str], None],
-        progress: CaseProgress | None,
     ) -> None:
+        everyone = tuple(sorted({name for case in cases for name in case.raters}))
         self.cases = _unique(cases)
         self.settings = settings
         self.work = work
         self.say = say
-        self.progress = progress
-        self.everyone = tuple(sorted({name for case in cases for name in case.raters}))
-        self.teach: Teach = parse_teach(settings.teach, self.everyone)
         self.held_out = held_out_ids(cases, fraction=settings.held_out, seed=settings.seed)
         self.lesson = Lesson(
-            self.teach,
-            self.everyone,
-            settings.roi.margin if settings.coarse else None,
-            settings.structure,
-            settings.seed,
+            teach=parse_teach(settings.teach, everyone),
+            everyone=everyone,
+            margin=settings.roi.margin if settings.coarse else None,
+            structure=settings.structure,
+            seed=settings.seed,
         )
         self.crew = Crew(work / "jobs", at_once=settings.workers or 1, on_event=on_event)
         self.figures: dict[str, dict[str, Any]] = {}
 
-    def run(self) -> TrainedNetworks:
+    def run(self, progress: CaseProgress | None) -> TrainedNetworks:
         began = perf_counter()
         make_folder(self.work)
         self.say(f"writing nnU-Net's datasets of {len(self.cases)} cases")
-        coarse_data, fine_data = write_datasets(
+        coarse, fine = write_datasets(
             self.cases,
             self.lesson,
             self.work / "data",
             n_members=self.settings.n_members,
             coarse=self.settings.coarse,
             held_out=self.held_out,
-            progress=self.progress,
+            progress=progress,
         )
-        networks = self._networks(coarse_data, fine_data)
-        failed: dict[str, str] = {}
+        networks = self._networks(coarse, fine)
+        failed = {network.name: "not trained yet" for network in networks}
         for attempt in range(self.settings.retries + 1):
-            again = [self._attempt(network, attempt) for network in networks if attempt == 0 or network.name in failed]
-            if not again:
-                break
-            self._prepare(again)
-            self._train(again)
-            self._judge(again)
-            networks = [next((new for new in again if new.name == network.name), network) for network in networks]
-            failed = self._failed(networks)
-            for name, reason in failed.items():
-                self.say(f"network {name}: {reason}")
+            again = [
+                network.tried(attempt, settings=self.settings, folder=self.work / "networks")
+                for network in networks
+                if network.name in failed
+            ]
+            if again:
+                self._attempt(again)
+                latest = {network.name: network for network in again}
+                networks = [latest.get(network.name, network) for network in networks]
+                failed = failures(networks, self.figures, self.settings)
+                for name, reason in failed.items():
+                    self.say(f"network {name}: {reason}")
         return self._result(networks, failed, perf_counter() - began)
 
-    def _networks(self, coarse: Written | None, fine: list[Written]) -> list[_Network]:
+    def _networks(self, coarse: Written | None, fine: list[Written]) -> list[Network]:
         n = self.settings.n_members
-        found = [] if coarse is None else [_Network("coarse", "coarse", coarse, 0, 0, 0, self.work)]
+        found = [] if coarse is None else [Network("coarse", "coarse", coarse, 0, self.work)]
         for member in range(n):
             data = fine[self.lesson.dataset_of(member, n)]
-            found.append(_Network(f"member_{member + 1}", "fine", data, member + 1, 0, 0, self.work))
+            found.append(Network(f"member_{member + 1}", "fine", data, member + 1, self.work))
         return found
 
-    def _attempt(self, network: _Network, attempt: int) -> _Network:
-        state = np.random.SeedSequence([self.settings.seed, network.number, attempt]).generate_state(1)
-        suffix = f"_retry_{attempt}" if attempt else ""
-        return replace(
-            network,
-            attempt=attempt,
-            seed=int(state[0]),
-            folder=self.work / "networks" / f"{network.name}{suffix}",
-        )
+    def _attempt(self, networks: list[Network]) -> None:
+        left = [network for network in networks if not network.is_done(self.settings)]
+        self._prepare({network.data.folder: network for network in left})
+        if left:
+            self.say(f"training {', '.join(network.name for network in left)}")
+            self.crew.run([self._training_of(network) for network in left])
+        self.say(f"judging {', '.join(network.name for network in networks)} on the cases held out")
+        self.figures |= judge(networks, self.cases, self.held_out, lesson=self.lesson, settings=self.settings)
 
-    def _prepare(self, networks: list[_Network]) -> None:
-        jobs: dict[Path, PrepareJob] = {}
-        for network in networks:
-            if _is_done(network.folder, self._key(network)) or network.data.folder in jobs:
-                continue
-            mark = network.data.folder / "prepared.json"
-            if _reads(mark) == self._data_key(network):
-                continue
-            jobs[network.data.folder] = PrepareJob(
-                name=network.data.folder.name,
-                data=network.data.folder,
-                dataset=network.data.name,
-                role=network.role,
-                preset=self.settings.preset,
-                processes=1 if self.settings.preset.on_cpu else max(1, (os.cpu_count() or 1) // 2),
-            )
-        if jobs:
-            self.say(f"preparing {len(jobs)} of nnU-Net's datasets")
-            self.crew.run(list(jobs.values()))
-        for network in networks:
-            if network.data.folder in jobs:
-                write_text(network.data.folder / "prepared.json", json.dumps(self._data_key(network)))
-
-    def _train(self, networks: list[_Network]) -> None:
-        left = [network for network in networks if not _is_done(network.folder, self._key(network))]
+    def _prepare(self, by_data: dict[Path, Network]) -> None:
+        """Prepare each dataset once, for one of the networks that learn from it."""
+        keys = {folder: network.data_key(self.settings) for folder, network in by_data.items()}
+        left = [folder for folder in by_data if read_key(folder / _PREPARED) != keys[folder]]
         if not left:
             return
-        self.say(f"training {', '.join(network.name for network in left)}")
-        jobs = [
-            TrainJob(
-                name=network.folder.name,
-                data=network.data.folder,
-                dataset=network.data.name,
-                role=network.role,
-                preset=self.settings.preset,
-                results=self.work / "running" / network.folder.name,
-                out=network.folder,
-                seed=network.seed,
-                device=self.settings.device,
-                threads=self.settings.threads,
-                half=self.settings.half,
-                key=self._key(network),
-            )
-            for network in left
-        ]
-        self.crew.run(jobs)
+        self.say(f"preparing {len(left)} of nnU-Net's datasets")
+        preset = self.settings.preset
+        self.crew.run(
+            [
+                PrepareJob(
+                    name=folder.name,
+                    data=folder,
+                    dataset=by_data[folder].data.name,
+                    role=by_data[folder].role,
+                    preset=preset,
+                    processes=1 if preset.on_cpu else max(1, (os.cpu_count() or 1) // 2),
+                )
+                for folder in left
+            ]
+        )
+        for folder in left:
+            write_text(folder / _PREPARED, json.dumps(keys[folder]) + "\n")
 
-    def _judge(self, networks: list[_Network]) -> None:
-        """Run the networks on the held-out cases, each case read once."""
-        from twintrack.segmentation.nets.nnunet import NnunetModel  # noqa: PLC0415  (imports torch)
+    def _training_of(self, network: Network) -> TrainJob:
+        return TrainJob(
+            name=network.folder.name,
+            data=network.data.folder,
+            dataset=network.data.name,
+            role=network.role,
+            preset=self.settings.preset,
+            results=self.work / "running" / network.folder.name,
+            out=network.folder,
+            seed=network.seed,
+            device=self.settings.device,
+            threads=self.settings.threads,
+            half=self.settings.half,
+            key=network.key(self.settings),
+        )
 
-        self.say(f"judging {', '.join(network.name for network in networks)} on the cases held out")
-        models = {
-            network.name: NnunetModel(
-                network.folder,
-                name=network.name,
-                foreground=(REGION if network.role == "coarse" else self.settings.structure,),
-                device=self.settings.device,
-                threads=self.settings.threads,
-                mirroring=self.settings.preset.mirroring,
-            )
-            for network in networks
-        }
-        found: dict[str, dict[str, float]] = {network.name: {} for network in networks}
-        for case in self.cases:
-            if case.id not in self.held_out:
-                continue
-            loaded = load_case(case)
-            for network in networks:
-                model = models[network.name]
-                if network.role == "coarse":
-                    figure = region_recall(model, loaded, self.settings.roi)
-                else:
-                    truth = self.lesson.label(network.number - 1, loaded)
-                    figure = None if truth is None else member_dice(model, loaded, truth, margin=self.lesson.margin)
-                if figure is not None:
-                    found[network.name][case.id] = round(figure, 4)
-        for network in networks:
-            self.figures[network.name] = {
-                "seed": network.seed,
-                "attempt": network.attempt + 1,
-                "measured": "recall in the ROI" if network.role == "coarse" else "Dice",
-                "held_out": summary(list(found[network.name].values())),
-                "cases": found[network.name],
-            }
-
-    def _failed(self, networks: list[_Network]) -> dict[str, str]:
-        means = {network.name: self.figures[network.name]["held_out"]["mean"] for network in networks}
-        # Nothing to judge by (no held-out case was drawn by its teacher) is not passing.
-        scores = {name: float("nan") if mean is None else mean for name, mean in means.items()}
-        members = {network.name: scores[network.name] for network in networks if network.role == "fine"}
-        failed = self.settings.gate.failed(members)
-        coarse = scores.get("coarse")
-        if coarse is not None and not coarse >= self.settings.gate.recall:
-            failed["coarse"] = (
-                f"mean recall {coarse:.3f} in the region of interest on the held-out cases is below "
-                f"{self.settings.gate.recall:g}"
-            )
-        return failed
-
-    def _result(self, networks: list[_Network], failed: dict[str, str], seconds: float) -> TrainedNetworks:
+    def _result(self, networks: list[Network], failed: dict[str, str], seconds: float) -> TrainedNetworks:
         if "coarse" in failed:
             raise ModelError(
                 f"the coarse network is not good enough, and nothing is bundled: {failed['coarse']}. Train longer "
                 "(--epochs), on more cases, give --regions, or a larger --margin."
             )
-        members = {
-            network.name: network.folder
-            for network in networks
-            if network.role == "fine" and network.name not in failed
-        }
+        fine = [network for network in networks if network.role == "fine"]
+        members = {network.name: network.folder for network in fine if network.name not in failed}
         if not members:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-            raise ModelError(
-                f"no member is good enough, and nothing is bundled: {reasons}. Train longer, or on more cases."
-            )
+            raise ModelError(f"no member is good enough, and nothing is bundled: {reasons}. Train longer (--epochs).")
         coarse = next((network.folder for network in networks if network.role == "coarse"), None)
         return TrainedNetworks(coarse, members, failed, self._report(networks, failed, seconds))
 
-    def _report(self, networks: list[_Network], failed: dict[str, str], seconds: float) -> dict[str, Any]:
+    def _report(self, networks: list[Network], failed: dict[str, str], seconds: float) -> dict[str, Any]:
         return {
             "preset": self.settings.preset.model_dump(mode="json"),
-            "teach": self.teach.describe(),
-            "raters": list(self.everyone),
+            "teach": self.lesson.teach.describe(),
+            "raters": list(self.lesson.everyone),
             "seed": self.settings.seed,
             "n_cases": len(self.cases),
             "held_out_cases": sorted(self.held_out),
@@ -379,18 +237,6 @@ class _Training:
             "seconds": round(seconds, 1),
         }
 
-    def _data_key(self, network: _Network) -> str:
-        preset = self.settings.preset.model_dump(mode="json")
-        # How long a network learns does not change what it learns from.
-        for role in ("fine", "coarse"):
-            if preset[role] is not None:
-                preset[role] = {key: preset[role][key] for key in ("configurations", "tiny")}
-        return _hash([network.data.sha256, network.role, preset])
-
-    def _key(self, network: _Network) -> str:
-        settings = self.settings
-        return _hash([self._data_key(network), settings.preset.model_dump(mode="json"), network.seed, settings.half])
-
 
 def _unique(cases: Sequence[TrainingCase]) -> list[TrainingCase]:
     names = [case.id for case in cases]
@@ -398,18 +244,3 @@ def _unique(cases: Sequence[TrainingCase]) -> list[TrainingCase]:
     if twice:
         raise InputError(f"case {twice[0]} is given more than once; case ids must be unique")
     return list(cases)
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _is_done(folder: Path, key: str) -> bool:
-    return _reads(folder / "done.json") == key
-
-
-def _reads(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
