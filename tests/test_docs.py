@@ -14,6 +14,7 @@ import typer
 
 import twintrack
 from twintrack.cli.main import app
+from twintrack.segmentation.extra import has_nnunet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -22,6 +23,7 @@ MODULES = [
     for module in pkgutil.walk_packages(twintrack.__path__, "twintrack.")
     if not module.name.startswith("twintrack.cli")
 ]
+NEED_NETWORKS = ("twintrack.segmentation.nets", "twintrack.segmentation.training", "twintrack.pipeline.train")
 BENCHMARK_PAGES = {"pdacvi": 13, "curvas2024": 11}
 
 
@@ -43,6 +45,8 @@ def test_the_examples_of_a_page_come_out_as_printed(page):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_come_out_as_printed(name):
+    if name.startswith(NEED_NETWORKS) and not has_nnunet():
+        pytest.skip("the extra nnunet is not installed")
     module = importlib.import_module(name)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
         _, failures = run_examples(test.docstring, dict(test.globs), test.name)

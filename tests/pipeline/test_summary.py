@@ -9,7 +9,7 @@ import pytest
 import twintrack as tt
 from twintrack.calibration.volume import VolumeEstimate, VolumeInterval
 from twintrack.pipeline.prediction import Prediction
-from twintrack.pipeline.summary import describe_calibration, software, summarise
+from twintrack.pipeline.summary import describe_calibration, summarise
 from twintrack.segmentation.segmentation import Segmentation
 
 RESPONSE = np.float32([[[0.0, 0.2], [0.6, 1.0]]])
@@ -68,11 +68,3 @@ def test_the_calibration_is_named_by_the_hash_of_its_file(calibration, tmp_path)
         "target": "response",
         "n_cases": 6,
     }
-
-
-def test_software_that_is_not_installed_is_passed_over(monkeypatch):
-    from twintrack.pipeline import summary
-
-    monkeypatch.setattr(summary, "_PACKAGES", ("numpy", "no-such-package"))
-    assert software().keys() == {"python", "numpy"}
-    assert software()["numpy"] == np.__version__

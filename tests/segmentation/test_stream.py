@@ -13,10 +13,11 @@ from twintrack.errors import InputError, MissingExtraError, OutputError
 from twintrack.images import Volume, read_volume, write_volume
 from twintrack.segmentation.bundle import MemberEntry
 from twintrack.segmentation.cts import find_cts
+from twintrack.segmentation.records import read_finished
 from twintrack.segmentation.segmentation import Segmentation
 from twintrack.segmentation.segmenter import Segmenter
 from twintrack.segmentation.stream import each_ct, require_other_files, segment_cts
-from twintrack.segmentation.write import done_record, is_done, write_segmentation
+from twintrack.segmentation.write import record_of, write_segmentation
 
 from . import fakes
 
@@ -102,12 +103,12 @@ def test_what_is_done_is_passed_over_and_what_changed_is_done_again(cts, tmp_pat
 
 def test_a_damaged_record_counts_as_not_done(cts, segmenter, tmp_path):
     record = segment_cts(cts[:1], segmenter=segmenter, folder=tmp_path)[0]
-    assert is_done(tmp_path, "c0", record["fingerprint"])
-    assert not is_done(tmp_path, "c0", "another")
-    assert not is_done(tmp_path, "c1", record["fingerprint"])
+    assert read_finished(record_of(tmp_path, "c0"), fingerprint=record["fingerprint"])
+    assert not read_finished(record_of(tmp_path, "c0"), fingerprint="another")
+    assert not read_finished(record_of(tmp_path, "c1"), fingerprint=record["fingerprint"])
     for content in ("{", "[]", "{}", "3", '{"fingerprint": "x"}'):
         (tmp_path / "segmentations" / "c0.json").write_text(content)
-        assert done_record(tmp_path, "c0", "x") is None
+        assert read_finished(record_of(tmp_path, "c0"), fingerprint="x") is None
 
 
 def test_a_given_roi_is_part_of_what_makes_a_case_done(cts, segmenter, tmp_path):
@@ -199,7 +200,7 @@ def test_a_full_disk_or_an_interrupt_while_writing_leaves_no_part_and_no_record(
 ):
     out = tmp_path / "out"
     segment_cts(cts[:1], segmenter=make_segmenter(margin=9.0), folder=out)
-    from twintrack.segmentation import write
+    from twintrack.segmentation import records, write
 
     real, calls = write.write_volume, []
 
@@ -217,7 +218,7 @@ def test_a_full_disk_or_an_interrupt_while_writing_leaves_no_part_and_no_record(
         raise OutputError("cannot write: No space left on device") if expected is OutputError else raised
 
     monkeypatch.setattr(write, "write_volume", fail)
-    monkeypatch.setattr(write, "write_text", no_text)
+    monkeypatch.setattr(records, "write_text", no_text)
     with pytest.raises(expected, match="No space left" if expected is OutputError else None):
         segment_cts(cts[:1], segmenter=segmenter, folder=out)
     assert set(tree(out)) == names("c0") - {"segmentations/c0.json"}
@@ -225,7 +226,7 @@ def test_a_full_disk_or_an_interrupt_while_writing_leaves_no_part_and_no_record(
         assert read_volume(out / name).array.shape == (12, 14, 16)
     monkeypatch.undo()
     (record,) = segment_cts(cts[:1], segmenter=segmenter, folder=out)
-    assert is_done(out, "c0", record["fingerprint"])
+    assert read_finished(record_of(out, "c0"), fingerprint=record["fingerprint"])
 
 
 def test_a_record_that_cannot_be_replaced_is_said_before_anything_is_written(cts, segmenter, tmp_path):

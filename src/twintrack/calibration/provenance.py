@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.metadata import version
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.table import ResponseTable
+from twintrack.software import versions
 
 MERGE = "mean over members of the sum (softmax) or maximum (regions) over the foreground's channels"
 """How one probability is made of members and channels."""
@@ -81,10 +80,7 @@ class Provenance(BaseModel):
             foreground=foregrounds.pop() if len(foregrounds) == 1 else None,
             spacing_range=_spacing_range(records),
             cases=tuple(records),
-            software={
-                "python": ".".join(map(str, sys.version_info[:3])),
-                **{package: version(package) for package in ("twintrack", "numpy", "scipy", "numba")},
-            },
+            software=versions("twintrack", "numpy", "scipy", "numba"),
         )
 
 

@@ -13,12 +13,14 @@ from twintrack.images.atomic import make_folder
 from twintrack.pipeline.agreement import require_countable
 from twintrack.pipeline.clock import StageClock
 from twintrack.pipeline.prediction import OnStage, predict_case, raters_of
-from twintrack.pipeline.summary import describe_calibration, software, summarise
-from twintrack.pipeline.write import FOLDERS, finished, write_prediction
+from twintrack.pipeline.summary import PACKAGES, describe_calibration, summarise
+from twintrack.pipeline.write import FOLDERS, summary_of, write_prediction
 from twintrack.segmentation.bundle_files import LoadedBundle
 from twintrack.segmentation.cts import Ct
+from twintrack.segmentation.records import read_finished
 from twintrack.segmentation.segmenter import Segmenter
 from twintrack.segmentation.stream import CtProgress, OnBadCt, each_ct, fingerprint_of, input_hashes
+from twintrack.software import versions
 
 
 def predict(
@@ -78,7 +80,7 @@ def predict(
         roi = None if rois is None else rois[ct.case_id]
         inputs = input_hashes(ct, segmenter=segmenter, roi=roi)
         fingerprint = fingerprint_of(inputs, **used, n_raters=experts, ending=ending)
-        done = finished(ct.case_id, folder, fingerprint=fingerprint) if resume else None
+        done = read_finished(summary_of(folder, ct.case_id), fingerprint=fingerprint) if resume else None
         if done is not None:
             return done
         clock("reading")
@@ -97,7 +99,7 @@ def predict(
             **used,
             "input": {"name": ct.path.name, "sha256": inputs["ct"]},
             "margin_mm": segmenter.settings.margin,
-            "software": software(),
+            "software": versions(*PACKAGES),
             "fingerprint": fingerprint,
         }
         return write_prediction(prediction, summary, folder, ending=ending, clock=clock)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from twintrack.calibration import Calibration
@@ -16,7 +14,8 @@ from twintrack.segmentation.write import describe
 SCHEMA_VERSION = 1
 """Version of the summary; raised when a key changes its meaning."""
 
-_PACKAGES = ("twintrack", "numpy", "scipy", "SimpleITK", "torch", "nnunetv2")
+PACKAGES = ("twintrack", "numpy", "scipy", "SimpleITK", "torch", "nnunetv2")
+"""Whose versions are recorded with a prediction, where they are installed."""
 
 
 def summarise(prediction: Prediction) -> dict[str, Any]:
@@ -73,17 +72,6 @@ def describe_calibration(calibration: Calibration) -> dict[str, Any]:
         "target": calibration.provenance.target,
         "n_cases": calibration.provenance.n_cases,
     }
-
-
-def software() -> dict[str, str]:
-    """Give the versions of what a prediction is made with; torch and nnU-Net where they are installed."""
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # noqa: PERF203  (six packages)
-            continue
-    return found
 
 
 def _in_mm3(interval: dict[str, Any]) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from twintrack.errors import OutputError
 from twintrack.images import Volume, write_volume
-from twintrack.images.atomic import make_folder, write_text
+from twintrack.images.atomic import make_folder
 from twintrack.pipeline.clock import StageClock
 from twintrack.pipeline.prediction import Prediction
-from twintrack.segmentation.write import require_file_name
+from twintrack.segmentation.records import require_file_name, take_back, write_record
 
 SUMMARIES = "summaries"
 FOLDERS = ("responses", "levels", "rois", SUMMARIES)
@@ -49,9 +47,8 @@ def write_prediction(
         OutputError: If a file cannot be written. The summary is then not there, and nothing is half-written.
     """
     case = require_file_name(prediction.segmentation.case_id)
-    record = folder / SUMMARIES / f"{case}.json"
-    # Pitfall: an earlier run's summary beside maps that are half of this one would say that all is done.
-    _remove(record)
+    record = summary_of(folder, case)
+    take_back(record)
     files = {}
     for name, part in _maps(prediction):
         path = folder / name / f"{case}.{ending.lstrip('.')}"
@@ -59,41 +56,18 @@ def write_prediction(
         whole = prediction.segmentation.whole(part)
         write_volume(path, Volume(whole.array, whole.grid, f"{name} of case {case}"))
         files[name] = path.relative_to(folder).as_posix()
-    make_folder(record.parent)
     clock.stop()
     content = {**summary, "files": files, "seconds": clock.rounded()}
-    write_text(record, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_record(record, content)
     return content
 
 
-def finished(case_id: str, folder: Path, *, fingerprint: str) -> dict[str, Any] | None:
-    """Give the summary of a case that an earlier run finished.
-
-    Args:
-        case_id: The case.
-        folder: Where predictions are written.
-        fingerprint: Hash of everything that the prediction depends on.
-
-    Returns:
-        The summary, or None where there is none of this fingerprint or a file it names is gone.
-    """
-    try:
-        summary = json.loads((folder / SUMMARIES / f"{case_id}.json").read_text(encoding="utf-8"))
-        same = summary["fingerprint"] == fingerprint
-        whole = same and all((folder / name).is_file() for name in summary["files"].values())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return dict(summary) if whole else None
+def summary_of(folder: Path, case_id: str) -> Path:
+    """Say where the summary of a case is, in the folder given to `write_prediction`."""
+    return folder / SUMMARIES / f"{case_id}.json"
 
 
 def _maps(prediction: Prediction) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "responses", prediction.response
     yield "levels", prediction.levels
     yield "rois", prediction.segmentation.roi
-
-
-def _remove(record: Path) -> None:
-    try:
-        record.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot replace {record}: {error.strerror or error}") from error

@@ -6,10 +6,8 @@ import contextlib
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +21,7 @@ from twintrack.segmentation.bundle import Bundle, CoarseEntry, MemberEntry, RoiS
 from twintrack.segmentation.bundle_files import BUNDLE_JSON, in_words, write_bundle
 from twintrack.segmentation.extra import require_nnunet
 from twintrack.segmentation.nets.result_folder import CHECKPOINT, open_result_folder  # needs no torch
+from twintrack.software import versions
 
 _DESCRIPTIONS = ("plans.json", "dataset.json")
 _COARSE = "coarse"
@@ -150,7 +149,7 @@ def create_bundle(
                 mirroring=mirroring,
                 step=step,
                 intended_use=intended_use,
-                software=_software(),
+                software=versions("twintrack", "nnunetv2", "torch"),
                 training=None if training is None else dict(training),
             )
         except ValidationError as error:
@@ -240,11 +239,3 @@ def _appearing(out: Path) -> Iterator[Path]:
         raise OutputError(f"cannot make the bundle {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _software() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for package in ("twintrack", "nnunetv2", "torch"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found

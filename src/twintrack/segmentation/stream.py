@@ -14,8 +14,9 @@ from twintrack.images import read_volume
 from twintrack.images.atomic import make_folder
 from twintrack.images.hashing import sha256_of
 from twintrack.segmentation.cts import Ct
+from twintrack.segmentation.records import read_finished
 from twintrack.segmentation.segmenter import Segmenter
-from twintrack.segmentation.write import done_record, write_segmentation
+from twintrack.segmentation.write import record_of, write_segmentation
 
 Result = TypeVar("Result")
 
@@ -104,7 +105,7 @@ def segment_cts(
         say("checking what is done")
         inputs = input_hashes(ct, segmenter=segmenter, roi=roi)
         fingerprint = fingerprint_of(inputs, ending=ending)
-        finished = done_record(folder, ct.case_id, fingerprint) if resume else None
+        finished = read_finished(record_of(folder, ct.case_id), fingerprint=fingerprint) if resume else None
         if finished is not None:
             return finished
         say("reading")

@@ -1,17 +1,16 @@
-"""Writes what the members said of a case, as files that `twintrack apply` and others read, and knows what is done."""
+"""Writes what the members said of a case, as files that `twintrack apply` and others read."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from twintrack.errors import InputError, OutputError
 from twintrack.images import write_volume
-from twintrack.images.atomic import make_folder, write_text
+from twintrack.images.atomic import make_folder
+from twintrack.segmentation.records import require_file_name, take_back, write_record
 from twintrack.segmentation.segmentation import Segmentation
 
 RECORDS = "segmentations"
@@ -47,15 +46,14 @@ def write_segmentation(
     ending = f".{ending.lstrip('.')}"
     maps = {f"members/{name}/{case}{ending}": part for name, part in _named(segmentation)}
     images = {**maps, f"rois/{case}{ending}": segmentation.roi}
-    record = folder / RECORDS / f"{case}.json"
-    for place in {*(folder / name for name in images), record}:
-        make_folder(place.parent)
-    _remove(record)
+    record = record_of(folder, case)
+    take_back(record)
     for name, part in images.items():
         # Without a name for it, a map of the whole grid is gone before the next is made.
+        make_folder((folder / name).parent)
         write_volume(folder / name, segmentation.whole(part))
     content = {**describe(segmentation), **(about or {}), "files": list(images), "fingerprint": fingerprint}
-    write_text(record, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_record(record, content)
     return content
 
 
@@ -90,49 +88,10 @@ def describe(segmentation: Segmentation) -> dict[str, Any]:
     }
 
 
-def done_record(folder: Path, case_id: str, fingerprint: str) -> dict[str, Any] | None:
-    """Give the record of a case that an earlier run finished.
-
-    Args:
-        folder: The folder given to `write_segmentation`.
-        case_id: The case.
-        fingerprint: Hash of all that would go into the result now.
-
-    Returns:
-        The record, or None where there is none of this fingerprint or a file it names is gone.
-    """
-    try:
-        record = json.loads((folder / RECORDS / f"{case_id}.json").read_text(encoding="utf-8"))
-        same = record["fingerprint"] == fingerprint
-        whole = same and all((folder / name).is_file() for name in record["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return dict(record) if whole else None
-
-
-def is_done(folder: Path, case_id: str, fingerprint: str) -> bool:
-    """Say whether an earlier run finished a case with the same CT, bundle and settings."""
-    return done_record(folder, case_id, fingerprint) is not None
-
-
-def require_file_name(case_id: str) -> str:
-    """Give a case's id if it can be the name of a file.
-
-    Raises:
-        InputError: If it is empty, hidden or holds a separator of folders.
-    """
-    if not case_id or case_id[0] == "." or any(sign in case_id for sign in "/\\:\0"):
-        raise InputError(f"case {case_id!r}: its id cannot be a file name")
-    return case_id
+def record_of(folder: Path, case_id: str) -> Path:
+    """Say where the record of a case is, in the folder given to `write_segmentation`."""
+    return folder / RECORDS / f"{case_id}.json"
 
 
 def _named(segmentation: Segmentation) -> list[tuple[str, Any]]:
     return list(zip(segmentation.names, segmentation.members, strict=True))
-
-
-def _remove(record: Path) -> None:
-    """Take back the old record first: interrupted here, the case must not look done with maps of two runs."""
-    try:
-        record.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot replace {record}: {error.strerror or error}") from error

@@ -50,8 +50,7 @@ def test_a_majority_of_hundreds_does_not_wrap_around():
 def test_random_chooses_among_those_present_differently_by_case_and_member_and_alike_by_seed():
     choose = Teach("random").teacher
     chosen = [
-        [choose(member, EVERYONE, everyone=EVERYONE, case_id=f"c{k}", seed=3) for k in range(60)]
-        for member in range(3)
+        [choose(member, EVERYONE, everyone=EVERYONE, case_id=f"c{k}", seed=3) for k in range(60)] for member in range(3)
     ]
     assert all(set(row) == set(EVERYONE) for row in chosen)
     assert chosen[0] != chosen[1] != chosen[2]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from twintrack.images import Volume, write_volume
 from twintrack.images.atomic import make_folder, write_text
 from twintrack.images.hashing import sha256_of_all
-from twintrack.segmentation.write import require_file_name
+from twintrack.segmentation.records import require_file_name
 
 _ENDING = ".nii.gz"
 

@@ -45,7 +45,8 @@ class Gate(BaseModel):
             name: f"mean Dice {score:.3f} on the held-out cases is below {least:.3f} (the larger of {self.dice:g} and "
             f"{self.of_best:g} of the best member's {best:.3f})"
             for name, score in scores.items()
-            if not score >= least  # also where it is NaN
+            # Rounding must not decide; and NaN is not enough.
+            if not score >= least * (1 - 1e-9)
         }
 
 
