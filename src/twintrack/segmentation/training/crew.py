@@ -18,6 +18,7 @@ OnEvent = Callable[[Event], None]
 """Called with what the children say; from several threads, one call at a time."""
 
 _LINES_SHOWN = 12
+_LOOK_UP = 0.5  # seconds
 _PATIENCE = 10.0  # seconds a child has to end after it was asked to
 
 
@@ -52,7 +53,9 @@ class Crew:
         with ThreadPoolExecutor(self._at_once) as pool:
             futures = [pool.submit(self._one, job) for job in jobs]
             try:
-                wait(futures)
+                # Pitfall: without a limit a wait does not see an interrupt everywhere (Windows, other threads' signals).
+                while wait(futures, timeout=_LOOK_UP).not_done:
+                    pass
             except BaseException:
                 # KeyboardInterrupt reaches this thread only: no child may go on alone.
                 for future in futures:
@@ -84,11 +87,12 @@ class Crew:
 
     def _listen(self, child: subprocess.Popen[str]) -> None:
         assert child.stdout is not None
-        for line in child.stdout:
-            event = Event.of(line)
-            if event is not None:
-                with self._lock:
-                    self._on_event(event)
+        with child.stdout as lines:
+            for line in lines:
+                event = Event.of(line)
+                if event is not None:
+                    with self._lock:
+                        self._on_event(event)
 
     def _stop(self) -> None:
         with self._lock:

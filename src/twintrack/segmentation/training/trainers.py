@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
+from twintrack.errors import ModelError
 from twintrack.segmentation.nets.device import set_threads
 from twintrack.segmentation.training.presets import NetworkPreset, Schedule
 
@@ -39,8 +41,14 @@ class ReportingTrainer(nnUNetTrainer):  # type: ignore[misc]
         set_threads(self.threads)
 
     def on_epoch_end(self) -> None:
-        """Tell."""
+        """Tell.
+
+        Raises:
+            ModelError: If the loss is no longer a number: what follows would be wasted.
+        """
         loss = float(self.logger.get_value("train_losses", step=-1))
+        if not math.isfinite(loss):
+            raise ModelError(f"the loss is {loss} in epoch {self.current_epoch + 1}; try another seed (--seed)")
         epoch, epochs = self.current_epoch + 1, self.num_epochs
         super().on_epoch_end()
         if self.on_epoch is not None:
@@ -71,6 +79,9 @@ class TinyTrainer(ReportingTrainer):
         # Batches of two would otherwise hold exactly one foreground patch, whatever the fraction.
         self.probabilistic_oversampling = True
         self.save_every = max(1, schedule.epochs)
+        # Pitfall: nnU-Net weighs the coarsest of the supervised resolutions by 0 and divides by the sum: with two
+        # resolutions only one is supervised, and every loss is NaN.
+        self.enable_deep_supervision = len(self.configuration_manager.pool_op_kernel_sizes) > 2
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
         """Give AdamW with nnU-Net's polynomial decay, which converges in hundreds of iterations."""
