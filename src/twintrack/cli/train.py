@@ -114,6 +114,7 @@ def command(
     from twintrack.pipeline.train import find_regions, train_bundle, training_cases  # noqa: PLC0415
     from twintrack.segmentation.bundle import RoiSettings  # noqa: PLC0415
     from twintrack.segmentation.extra import require_nnunet  # noqa: PLC0415
+    from twintrack.segmentation.segmenter import with_margin  # noqa: PLC0415
     from twintrack.segmentation.training.presets import preset_named  # noqa: PLC0415
     from twintrack.segmentation.training.train import Settings  # noqa: PLC0415
 
@@ -128,7 +129,7 @@ def command(
         seed=seed,
         held_out=held_out,
         retries=retries,
-        roi=RoiSettings(margin=margin),
+        roi=with_margin(RoiSettings(), margin),
         device=device,
         threads=threads,
         workers=workers,
@@ -144,7 +145,8 @@ def command(
     calibration = part(calibration_split) if cases and calibrate else None
     if calibration is None:
         message("no calibration cases (--cases with a split): the bundle gets no calibration; see `twintrack fit`")
-    folder = work or out.with_name(f"{out.name}-work")
+    # Resolved, because "." has no name to put something after.
+    folder = work or Path(f"{out.resolve()}-work")
     with TrainingProgress() as progress:
         made = train_bundle(
             out,

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twintrack.calibration import Calibration, fit
+from twintrack.calibration.methods import METHODS
 from twintrack.cohort import Case, Cohort
 from twintrack.cohort.sources import ImageSource
-from twintrack.errors import CohortError, OutputError
+from twintrack.errors import CalibrationError, CohortError, OutputError
 from twintrack.images.atomic import make_folder
 from twintrack.images.folders import images_in, subfolders
 from twintrack.segmentation.bundle import Bundle
@@ -34,6 +35,10 @@ INTENDED_USE = (
 
 _REGION_FILE = "region"
 _ENDING = ".nii.gz"
+
+_NETWORKS, _DRAFT, _SEGMENTED, _FITTED = "networks", "bundle", "calibration", "calibration.json"
+_PARTS = (_NETWORKS, _DRAFT, _SEGMENTED, _FITTED)
+"""All there is in a work folder."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,8 @@ def train_bundle(
         calibration: The calibration cases, of other patients; None: the bundle gets no calibration.
         images: The CTs of the calibration cases, where the cohort itself does not know them.
         method: Method of the calibration.
-        work: Folder for everything on the way; a later call with the same input goes on from what is there.
+        work: Folder for everything on the way; a later call with the same input goes on from what is there. It holds
+            nothing else, so that it can be removed, and neither it nor `out` lies in the other.
         name: What to call the bundle.
         intended_use: What it is for, and what not.
         extra_files: Further files to put into it, by name.
@@ -159,18 +165,21 @@ def train_bundle(
         What was made.
 
     Raises:
-        OutputError: If `out` is not empty, or something cannot be written.
+        OutputError: If `out` is not empty, `work` holds other files or lies in `out` (or the other way round), or
+            something cannot be written.
         CohortError: If a patient is in both sets, or a case has no CT.
+        CalibrationError: If there is no such method, or nothing to fit.
         ModelError: If networks are not good enough, or a training fails.
         MissingExtraError: If torch or nnU-Net is not installed.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"cannot make the bundle {out}: it exists and is not an empty folder; name a new one")
+    _require_places(out, work)
+    if method not in METHODS:
+        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
     require_other_patients(cases, calibration or [])
     told = watching or Watching()
     cts = [] if calibration is None else [_ct(case, images) for case in calibration]
     networks = train_networks(
-        cases, settings, work=work / "networks", on_event=told.on_event, say=told.say, progress=told.cases
+        cases, settings, work=work / _NETWORKS, on_event=told.on_event, say=told.say, progress=told.cases
     )
     common: dict[str, Any] = {
         "members": list(networks.members.values()),
@@ -187,13 +196,13 @@ def train_bundle(
     fitted, file = None, None
     if calibration is not None:
         told.say(f"running the networks on {len(cts)} calibration cases")
-        draft = work / "bundle"
+        draft = work / _DRAFT
         shutil.rmtree(draft, ignore_errors=True)
         make_folder(work)
         create_bundle(draft, **common)
-        members = _segmented(draft, cts, calibration, settings, work / "calibration", told)
+        members = _segmented(draft, cts, calibration, settings, work / _SEGMENTED, told)
         told.say(f"calibrating: {method}")
-        fitted, file = fit(members, method=method), work / "calibration.json"
+        fitted, file = fit(members, method=method), work / _FITTED
         fitted.save(file)
     bundle = create_bundle(out, **common, calibration=file, training=networks.report, extra_files=extra_files)
     return TrainedBundle(bundle, networks, fitted)
@@ -211,6 +220,29 @@ def require_other_patients(cases: Sequence[TrainingCase], calibration: Cohort | 
         raise CohortError(
             f"calibration case {both[0]} is of a patient the networks learn from ({len(both)} in all); calibrate on "
             "other patients"
+        )
+
+
+def _require_places(out: Path, work: Path) -> None:
+    """Refuse, before any work is done, places where the bundle or somebody's files would be lost.
+
+    Raises:
+        OutputError: If `out` is not empty, one folder lies in the other, or `work` holds other files.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"cannot make the bundle {out}: it exists and is not an empty folder; name a new one")
+    bundle, folder = out.resolve(), work.resolve()
+    if bundle.is_relative_to(folder) or folder.is_relative_to(bundle):
+        raise OutputError(
+            f"cannot make the bundle {out}: the bundle and the work folder {work} must not lie in one another; name "
+            "another work folder (--work)"
+        )
+    there = work.iterdir() if work.is_dir() else ()
+    others = sorted(path.name for path in there if path.name[0] != "." and path.name not in _PARTS)
+    if others:
+        raise OutputError(
+            f"{work} is no work folder of a training: it holds {others[0]}; name a new folder, or that of an earlier "
+            "run (--work)"
         )
 
 

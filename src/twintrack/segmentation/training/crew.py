@@ -53,7 +53,7 @@ class Crew:
         with ThreadPoolExecutor(self._at_once) as pool:
             futures = [pool.submit(self._one, job) for job in jobs]
             try:
-                # Pitfall: without a limit a wait does not see an interrupt everywhere (Windows, other threads' signals).
+                # Pitfall: without a limit a wait does not see every interrupt (Windows, signals to other threads).
                 while wait(futures, timeout=_LOOK_UP).not_done:
                     pass
             except BaseException:

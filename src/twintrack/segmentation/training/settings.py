@@ -12,7 +12,8 @@ from twintrack.segmentation.training.gate import Gate
 from twintrack.segmentation.training.presets import Preset
 from twintrack.segmentation.training.split import HELD_OUT
 
-_LABEL = re.compile(r"[A-Za-z]\w*")
+_LABEL = re.compile(r"(?!(?:background|ignore)$)[A-Za-z]\w*")
+"""A name a label can have; the two it cannot have mean something else to nnU-Net."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class Settings:
         if self.n_members < 1 or self.retries < 0 or self.seed < 0:
             raise InputError("an ensemble has at least one member; seed and retries are 0 or more")
         if not _LABEL.fullmatch(self.structure):
-            raise InputError(f"the structure's name is {self.structure!r}; use letters, digits and '_'")
+            raise InputError(
+                f"the structure's name is {self.structure!r}; use letters, digits and '_', but not 'background' or "
+                "'ignore'"
+            )
         if self.coarse:
             self.preset.of("coarse")
         cores = os.cpu_count() or 1
