@@ -131,7 +131,7 @@ def saved(calibration, tmp_path, **changes):
 
 def test_a_newer_schema_is_refused(calibration, tmp_path):
     path = saved(calibration, tmp_path, schema_version=SCHEMA_VERSION + 1)
-    with pytest.raises(CalibrationError, match=r"schema version 3; this TwinTrack knows versions up to 2\. Upgrade"):
+    with pytest.raises(CalibrationError, match=r"schema version 4; this TwinTrack knows versions up to 3\. Upgrade"):
         tt.load_calibration(path)
 
 

@@ -8,16 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twintrack as tt
-from twintrack.errors import CohortError, GeometryError, InputError, TwinTrackError
-from twintrack.raters import response, staple
-from twintrack.raters.effects import (
-    CaseVotes,
-    RaterEffect,
-    RaterEffects,
-    count_votes,
-    effects_from_votes,
-    rater_effects,
-)
+from twintrack.errors import CohortError, InputError, TwinTrackError
+from twintrack.raters import staple
+from twintrack.raters.effects import RaterEffect, RaterEffects, effects_from_votes, rater_effects
+from twintrack.raters.near import CaseVotes, count_votes
 
 LEAST = 1e-6
 """The smallest pseudo-count: next to none."""
@@ -221,16 +215,16 @@ def test_rates_of_any_votes_lie_between_0_and_1_and_tell_structure_from_backgrou
 
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_posterior_and_response_lie_between_0_and_1_and_follow_the_votes_alone(seed):
+def test_the_posterior_lies_between_0_and_1_and_follows_the_votes_alone(seed):
     cases = simulate(seed, n_cases=4, present=3)
     found = rater_effects(cases, margin_mm=WHOLE, max_iterations=50)
     masks = cases[0].read(members=False).raters
     code = sum(mask.astype(int) << bit for bit, mask in enumerate(masks.values()))
-    for values in (found.posterior(masks, spacing=(1.0,) * 3), found.adjusted_response(masks, spacing=(1.0,) * 3)):
-        assert values.dtype == np.float32
-        assert values.shape == (2, 20, 25)
-        assert ((values >= 0) & (values <= 1)).all()
-        assert all(np.unique(values[code == pattern]).size == 1 for pattern in np.unique(code))
+    values = found.posterior(masks, spacing=(1.0,) * 3)
+    assert values.dtype == np.float32
+    assert values.shape == (2, 20, 25)
+    assert ((values >= 0) & (values <= 1)).all()
+    assert all(np.unique(values[code == pattern]).size == 1 for pattern in np.unique(code))
 
 
 @settings(deadline=None, max_examples=10)
@@ -279,33 +273,6 @@ def test_a_rater_who_votes_against_all_others_is_taken_to_tell_nothing():
     assert contrary.specificity == pytest.approx(1 / 4)
 
 
-def test_background_is_counted_as_far_as_the_margin_reaches_in_mm():
-    # One voxel drawn, 1 mm by 2 mm. Within 2 mm: two up, two down, one left, one right; diagonal √5 is too far.
-    mask = np.zeros((9, 7), np.uint8)
-    mask[4, 3] = 1
-    masks = {"A": mask, "B": np.zeros_like(mask)}
-    counts = [
-        count_votes(masks, spacing=(1.0, 2.0), margin_mm=margin).voxels.tolist() for margin in (0, 1.9, 2, 2.3, WHOLE)
-    ]
-    assert counts == [[1], [2, 1], [6, 1], [10, 1], [62, 1]]
-
-
-def test_background_ends_where_the_image_does():
-    mask = np.zeros((3, 5), np.uint8)
-    mask[0, 0] = 1
-    votes = count_votes({"B": mask, "A": mask}, spacing=(1.0, 1.0), margin_mm=2.0)
-    # Of the 13 voxels within two steps of the corner, 6 are in the image.
-    assert (votes.raters, votes.voxels.tolist(), votes.margin_mm) == (("A", "B"), [5, 1], 2.0)
-    assert votes.labels.tolist() == [[False, False], [True, True]]
-
-
-def test_a_margin_of_whole_voxels_is_not_lost_to_rounding():
-    mask = np.zeros((1, 9), np.uint8)
-    mask[0, 0] = 1
-    assert 3 * 0.1 > 0.3
-    assert count_votes({"A": mask}, spacing=(0.1, 0.1), margin_mm=0.3).voxels.tolist() == [3, 1]
-
-
 def test_more_background_makes_a_single_vote_count_for_more(simulated_raters):
     masks = dict(zip("ABC", simulated_raters(raters=3, error=0.0), strict=True))
     cases = [tt.Case(name, raters=masks, spacing=(1.0,) * 3) for name in ("one", "same")]
@@ -325,17 +292,13 @@ def test_the_posterior_of_a_case_worked_by_hand():
     assert posterior[0, 0] == pytest.approx(1 / 65)
     assert posterior[0, 65] == pytest.approx(64 / 65)
     assert posterior[0, 130] == pytest.approx(4 / 5)
-    # 4/5 · 4/5 + 1/5 · 1/5
-    assert found.adjusted_response(masks, spacing=(1.0, 1.0))[0, 130] == pytest.approx(0.68)
 
 
 def test_two_generous_raters_are_believed_less_than_two_strict_ones():
     found = model(G=(0.95, 0.6, 4), H=(0.95, 0.6, 4), S=(0.6, 0.95, 4), T=(0.6, 0.95, 4))
     mask = np.zeros((12, 12), np.uint8)
     mask[4:8, 4:8] = 1
-    generous, strict = (
-        found.adjusted_response(dict.fromkeys(names, mask), spacing=(1.0, 1.0)) for names in ("GH", "ST")
-    )
+    generous, strict = (found.posterior(dict.fromkeys(names, mask), spacing=(1.0, 1.0)) for names in ("GH", "ST"))
     assert generous[5, 5] < strict[5, 5]
     assert generous[3, 3] < strict[3, 3]
 
@@ -355,37 +318,15 @@ def test_the_posterior_of_a_fitted_case_is_that_of_the_fit():
         assert posterior.mean(dtype=np.float64) == pytest.approx(prevalence, abs=2e-3)
 
 
-def test_the_response_is_exactly_0_beyond_the_margin_and_where_nothing_is_drawn():
+def test_the_posterior_is_exactly_0_beyond_the_margin_and_where_nothing_is_drawn():
     found = model(A=(0.8, 0.7, 3), B=(0.9, 0.8, 3), margin_mm=2.0)
     mask = np.zeros((5, 30, 30), np.uint8)
-    for values in (found.posterior, found.adjusted_response):
-        assert not values({"A": mask, "B": mask}, spacing=(1.0,) * 3).any()
+    assert not found.posterior({"A": mask, "B": mask}, spacing=(1.0,) * 3).any()
     mask[2, 10:14, 10:14] = 1
-    for values in (found.posterior, found.adjusted_response):
-        drawn = values({"A": mask, "B": mask}, spacing=(2.0, 1.0, 1.0))
-        assert drawn[2, 8, 10] > 0
-        assert drawn[1, 10, 10] > 0
-        assert drawn[2, 7, 10] == drawn[1, 9, 10] == drawn[0, 10, 10] == 0
-
-
-def test_the_typical_rater_counts_by_the_number_of_cases():
-    found = model(A=(0.9, 0.6, 3), B=(0.5, 1 - 1e-9, 1))
-    assert found.typical_sensitivity == pytest.approx(0.8)
-    assert found.typical_specificity == pytest.approx(0.7)
-
-
-def test_the_adjusted_response_of_raters_who_are_not_typical_is_nearer_to_the_whole_panel():
-    # 12 cases by all four; then D, who labels much beyond the structure, and A are the only ones present.
-    cases = simulate(7, n_cases=12, present=4)
-    found = rater_effects(cases, margin_mm=WHOLE)
-    better = 0
-    for case in cases:
-        masks = case.read(members=False).raters
-        panel = response(list(masks.values()))
-        present = {name: masks[name] for name in ("A", "D")}
-        adjusted = found.adjusted_response(present, spacing=(1.0,) * 3)
-        better += np.square(adjusted - panel).mean() < np.square(response(list(present.values())) - panel).mean()
-    assert better >= 11
+    drawn = found.posterior({"A": mask, "B": mask}, spacing=(2.0, 1.0, 1.0))
+    assert drawn[2, 8, 10] > 0
+    assert drawn[1, 10, 10] > 0
+    assert drawn[2, 7, 10] == drawn[1, 9, 10] == drawn[0, 10, 10] == 0
 
 
 @pytest.mark.parametrize(
@@ -428,22 +369,6 @@ def test_votes_of_unlike_margins_are_refused():
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(InputError, match="pseudo-count must be at least 1e-06 and max_iterations at least 1; got"):
         effects_from_votes([votes_of("ABC", BALANCED)] * 2, **options)
-
-
-@pytest.mark.parametrize("margin", [-1.0, np.inf, np.nan])
-def test_a_margin_that_is_no_distance_is_refused(margin):
-    with pytest.raises(InputError, match="the margin must be a finite number of mm, at least 0; got"):
-        count_votes({"A": np.eye(3, dtype=bool)}, spacing=(1.0, 1.0), margin_mm=margin)
-
-
-def test_masks_and_spacings_that_do_not_fit_are_refused():
-    mask = np.eye(3, dtype=bool)
-    with pytest.raises(GeometryError):
-        count_votes({"A": mask}, spacing=(1.0, 1.0, 1.0))
-    with pytest.raises(InputError, match="differ in shape"):
-        count_votes({"A": mask, "B": mask[:2]}, spacing=(1.0, 1.0))
-    with pytest.raises(InputError, match="at most 16 raters in one case; got 17"):
-        count_votes({str(k): mask for k in range(17)}, spacing=(1.0, 1.0))
 
 
 def test_a_bad_case_is_reported_or_raised():

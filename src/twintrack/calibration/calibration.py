@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twintrack.calibration.methods import AnyMap
+from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
 from twintrack.calibration.provenance import Provenance
+from twintrack.calibration.selection.choose import Selection
 from twintrack.calibration.volume import VolumeEstimate, VolumeRatios, estimate_volume
 from twintrack.cohort import Case, CaseData
 from twintrack.cohort.checks import probability_array
@@ -21,8 +22,9 @@ from twintrack.errors import CalibrationError, TwinTrackWarning
 from twintrack.images import Volume
 from twintrack.images.atomic import write_text
 
-SCHEMA_VERSION = 2
-"""Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`."""
+SCHEMA_VERSION = 3
+"""Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`, version 2
+no `selection` and no case-aware map."""
 
 SPACING_SLACK = 0.1
 """A voxel size is outside the range of the fitted cases if it differs by more than this fraction."""
@@ -37,6 +39,7 @@ class Calibration(BaseModel):
         map: The fitted map.
         volume: How the raters' volumes compare with the expected ones; None in a file of version 1, or where it was
             fitted to a table that does not tell.
+        selection: How candidates did on cases left out, where a method chose among several.
         provenance: What it was fitted on.
     """
 
@@ -46,6 +49,7 @@ class Calibration(BaseModel):
     pin_zero: bool = True
     map: AnyMap
     volume: VolumeRatios | None = None
+    selection: Selection | None = None
     provenance: Provenance
 
     @property
@@ -75,20 +79,28 @@ class Calibration(BaseModel):
             case = case.read(raters=False)
         if isinstance(case, CaseData):
             self._warn_if_unlike(case)
-            return self._apply_in_place(case.probability(), roi=case.roi)
+            if isinstance(self.map, ConditionalMap):
+                self._require_described(case)
+                return self.map.respond(case, case.probability())
+            return self._apply_in_place(self.map, case.probability(), roi=case.roi)
+        if isinstance(self.map, ConditionalMap):
+            raise CalibrationError(
+                "a case-aware calibration looks at the members and the voxel size of a case; give a Case instead of an "
+                "array of probabilities"
+            )
         array = np.asarray(case)
         plain = array.reshape(1, -1) if array.ndim not in (2, 3) else array
         checked = probability_array(Volume.from_array(plain, name="the array of probabilities"))
-        return self._apply_in_place(np.array(checked).reshape(array.shape), roi=None)
+        return self._apply_in_place(self.map, np.array(checked).reshape(array.shape), roi=None)
 
     def _apply_in_place(
-        self, probability: NDArray[np.float32], *, roi: NDArray[np.uint8] | None
+        self, response_map: ResponseMap, probability: NDArray[np.float32], *, roi: NDArray[np.uint8] | None
     ) -> NDArray[np.float32]:
         values = probability.reshape(-1)
         inside = None if roi is None else flat(roi)
         for part in blocks(values.size):
             p = np.clip(values[part], 0.0, 1.0)
-            response = self.map(p)
+            response = response_map(p)
             if self.pin_zero:
                 response[p == 0] = 0
             if inside is not None:
@@ -131,6 +143,25 @@ class Calibration(BaseModel):
             raise CalibrationError(
                 f"{name}: its probability is of {', '.join(foreground)}; this calibration was fitted for "
                 f"{', '.join(fitted)}. Choose the same foreground (--foreground), or fit a calibration for this one."
+            )
+
+    def _require_described(self, data: CaseData) -> None:
+        """Refuse a case whose features would not mean what they meant in the fit.
+
+        Raises:
+            CalibrationError: If it has one member where the fitted cases had several (or the reverse), or only one of
+                the two has a known voxel size.
+        """
+        fitted = self.provenance
+        if (len(data.members) > 1) != (max(fitted.members) > 1):
+            raise CalibrationError(
+                f"case {data.id}: it has {len(data.members)} members, the cases of this case-aware calibration "
+                f"{list(fitted.members)}; their disagreement is part of it. Give the members, not their mean."
+            )
+        if data.grid.known != bool(fitted.spacing_range):
+            raise CalibrationError(
+                f"case {data.id}: its voxel size is {'' if data.grid.known else 'not '}known, that of the fitted "
+                f"cases was {'' if fitted.spacing_range else 'not '}known; a case-aware calibration measures in mm"
             )
 
     def _warn_if_unlike(self, data: CaseData) -> None:

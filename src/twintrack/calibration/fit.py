@@ -8,8 +8,12 @@ from collections.abc import Iterable
 from twintrack.calibration.calibration import Calibration
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.exact import exact_curve
-from twintrack.calibration.methods import METHODS
+from twintrack.calibration.methods import METHODS, AnyMap, ConditionalMap, fit_map
 from twintrack.calibration.provenance import Provenance
+from twintrack.calibration.sample import CaseSample
+from twintrack.calibration.selection.candidates import expected_volume
+from twintrack.calibration.selection.choose import Selection
+from twintrack.calibration.selection.selected import CASE_AWARE, fit_selected
 from twintrack.calibration.table import ResponseTable, Weighting
 from twintrack.calibration.target import RESPONSE, Target
 from twintrack.calibration.volume import VolumeRatios
@@ -18,6 +22,9 @@ from twintrack.errors import CalibrationError, TwinTrackError, TwinTrackWarning
 
 EXACT_METHODS = ("isotonic", "centered-isotonic")
 """Methods for which single probabilities can make a difference."""
+
+ALL_METHODS = (*METHODS, *CASE_AWARE)
+"""Every method's name."""
 
 
 def fit(
@@ -35,7 +42,9 @@ def fit(
 
     Args:
         cases: Cases with members (or a probability) and raters, read one at a time; or a response table.
-        method: "identity", "temperature", "platt", "beta", "histogram", "isotonic" or "centered-isotonic".
+        method: "identity", "temperature", "platt", "beta", "histogram", "isotonic", "centered-isotonic"; "conditional",
+            which also looks at the voxel's surroundings and the case; or "auto", which leaves patients out to find the
+            method that helps.
         target: "response" (the mean human response), "majority", "staple" or "rater:NAME".
         weighting: "voxels": every voxel counts alike; "cases": every case does. A table has its own.
         exact: Fit the two isotonic methods to single probabilities instead of levels of less than 0.1 % width, in
@@ -58,36 +67,76 @@ def fit(
     """
     wanted = Target(target).name
     _check_options(method, exact=exact, from_table=isinstance(cases, ResponseTable))
+    if method in CASE_AWARE:
+        _check_case_aware(method, target=wanted, weighting=weighting, pin_zero=pin_zero)
+    bad = set[str]()
+    samples: list[CaseSample] = []
     if isinstance(cases, ResponseTable):
-        table, curve, n_skipped = cases, cases.curve(target=wanted, pin_zero=pin_zero), 0
+        table, curve = cases, cases.curve(target=wanted, pin_zero=pin_zero)
     else:
-        cohort, bad = Cohort(cases), set[str]()
-        note = _noting(on_bad, bad)
-        table = tabulate(cohort, target=wanted, weighting=weighting, on_bad=note, progress=progress)
+        cohort = Cohort(cases)
+        table, samples = _count(
+            cohort,
+            target=wanted,
+            weighting=weighting,
+            sampled=method in CASE_AWARE,
+            on_bad=_noting(on_bad, bad),
+            progress=progress,
+        )
         good = [case for case in cohort if case.id not in bad]
         curve = (
             exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
             if exact
             else table.curve(target=wanted, pin_zero=pin_zero)
         )
-        n_skipped = len(bad)
     _warn_if_nothing_drawn(curve)
-    response = METHODS[method].fit(curve)
+    fitted, selection = _fit(method, curve, samples)
     return Calibration(
         pin_zero=pin_zero,
-        map=response,
-        volume=VolumeRatios.of(table.tallies, response, pin_zero=pin_zero) if table.tallies else None,
-        provenance=Provenance.of(table, target=wanted, exact=exact, n_skipped=n_skipped),
+        map=fitted,
+        volume=_volumes(fitted, table, samples, pin_zero=pin_zero),
+        selection=selection,
+        provenance=Provenance.of(table, target=wanted, exact=exact, n_skipped=len(bad)),
     )
 
 
+def _fit(method: str, curve: Curve, samples: list[CaseSample]) -> tuple[AnyMap, Selection | None]:
+    if method not in CASE_AWARE:
+        return fit_map(method, curve), None
+    fitted, selection = fit_selected(method, samples)
+    if isinstance(fitted, ConditionalMap):
+        return fitted, selection
+    # The sample has neighbouring levels in a row; the table has every level.
+    return fit_map(fitted.method, curve), selection
+
+
+def _volumes(fitted: AnyMap, table: ResponseTable, samples: list[CaseSample], *, pin_zero: bool) -> VolumeRatios | None:
+    if isinstance(fitted, ConditionalMap):
+        return VolumeRatios.of_volumes((expected_volume(fitted, sample), sample.drawn) for sample in samples)
+    return VolumeRatios.of(table.tallies, fitted, pin_zero=pin_zero) if table.tallies else None
+
+
 def _check_options(method: str, *, exact: bool, from_table: bool) -> None:
-    if method not in METHODS:
-        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+    if method not in ALL_METHODS:
+        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(ALL_METHODS)}")
     if exact and method not in EXACT_METHODS:
         raise CalibrationError(f"exact goes with {' and '.join(EXACT_METHODS)}, not with {method}")
     if exact and from_table:
         raise CalibrationError("an exact fit needs the cases; a table holds levels only")
+    if method in CASE_AWARE and from_table:
+        raise CalibrationError(
+            f"{method} needs the cases: it looks at the surroundings of voxels, which a table does not hold"
+        )
+
+
+def _check_case_aware(method: str, *, target: str, weighting: str, pin_zero: bool) -> None:
+    if target != RESPONSE:
+        raise CalibrationError(f"{method} is fitted to the response, not to {target}; choose another method (--method)")
+    if weighting != "voxels" or not pin_zero:
+        raise CalibrationError(
+            f"{method} weighs cases in its own way and keeps 0 at a probability of 0; leave --weighting and "
+            "--no-pin-zero away, or choose another method (--method)"
+        )
 
 
 def _noting(on_bad: OnBad | None, bad: set[str]) -> OnBad | None:
@@ -110,6 +159,32 @@ def _warn_if_nothing_drawn(curve: Curve) -> None:
             TwinTrackWarning,
             stacklevel=3,
         )
+
+
+def _count(
+    cases: Cohort,
+    *,
+    target: str,
+    weighting: Weighting,
+    sampled: bool,
+    on_bad: OnBad | None,
+    progress: Progress | None,
+) -> tuple[ResponseTable, list[CaseSample]]:
+    """Count all cases, and take samples of them where wanted, in an order that does not depend on that of the cases."""
+
+    def one(case: Case, data: CaseData) -> tuple[ResponseTable, CaseSample | None]:
+        table = ResponseTable.from_data(case, data, target=target, weighting=weighting)
+        return table, CaseSample.of(case, data) if sampled else None
+
+    total: ResponseTable | None = None
+    samples: list[tuple[str, CaseSample]] = []
+    for table, sample in map_cases(one, cases, label="Fitting", on_bad=on_bad, progress=progress):
+        total = table if total is None else total + table
+        if sample is not None:
+            samples.append((table.records[0].model_dump_json(), sample))
+    if total is None:
+        raise CalibrationError("there is nothing to fit: every case was skipped")
+    return total, [sample for _, sample in sorted(samples, key=lambda pair: pair[0])]
 
 
 def tabulate(
@@ -135,13 +210,7 @@ def tabulate(
     Raises:
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
-
-    def count(case: Case, data: CaseData) -> ResponseTable:
-        return ResponseTable.from_data(case, data, target=target, weighting=weighting)
-
-    total: ResponseTable | None = None
-    for table in map_cases(count, cases, label="Fitting", on_bad=on_bad, progress=progress):
-        total = table if total is None else total + table
-    if total is None:
-        raise CalibrationError("there is nothing to fit: every case was skipped")
-    return total
+    table, _ = _count(
+        Cohort(cases), target=target, weighting=weighting, sampled=False, on_bad=on_bad, progress=progress
+    )
+    return table

@@ -144,11 +144,19 @@ class VolumeRatios(BaseModel):
         Returns:
             The ratios. Cases with an expected volume of 0 are left out: for such a case no interval is given either.
         """
-        found = []
-        for tally in tallies:
-            expected = tally.expected(response, pin_zero=pin_zero)
-            if expected > _NOTHING:
-                found.append(tuple(drawn / expected for drawn in tally.drawn))
+        return cls.of_volumes((tally.expected(response, pin_zero=pin_zero), tally.drawn) for tally in tallies)
+
+    @classmethod
+    def of_volumes(cls, volumes: Iterable[tuple[float, tuple[int, ...]]]) -> Self:
+        """Learn from volumes.
+
+        Args:
+            volumes: For each case the expected number of voxels, and those that each rater drew.
+
+        Returns:
+            The ratios. Cases with an expected volume of 0 are left out: for such a case no interval is given either.
+        """
+        found = [tuple(one / expected for one in drawn) for expected, drawn in volumes if expected > _NOTHING]
         return cls(ratios=tuple(sorted(found)))
 
     def bounds(self, level: float = LEVEL) -> tuple[float, float, float]:

@@ -24,6 +24,7 @@ from twintrack.cli import (
     grand_challenge,
     inspect,
     predict,
+    raters,
     segment,
     train,
     validate_roi,
@@ -60,7 +61,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
-for module in (inspect, fit, apply, evaluate, compare, demo, segment, predict, validate_roi, train, grand_challenge):
+for module in (
+    inspect,
+    raters,
+    fit,
+    apply,
+    evaluate,
+    compare,
+    demo,
+    segment,
+    predict,
+    validate_roi,
+    train,
+    grand_challenge,
+):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))
 
 bundle_app = typer.Typer(help="Make, show and check bundles of trained networks.", no_args_is_help=True)

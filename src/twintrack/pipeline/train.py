@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twintrack.calibration import Calibration, fit
-from twintrack.calibration.methods import METHODS
+from twintrack.calibration.fit import ALL_METHODS
 from twintrack.cohort import Case, Cohort
 from twintrack.cohort.sources import ImageSource
 from twintrack.errors import CalibrationError, CohortError, OutputError
@@ -173,8 +173,8 @@ def train_bundle(
         MissingExtraError: If torch or nnU-Net is not installed.
     """
     _require_places(out, work)
-    if method not in METHODS:
-        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(METHODS)}")
+    if method not in ALL_METHODS:
+        raise CalibrationError(f"unknown method {method!r}; known are {', '.join(ALL_METHODS)}")
     require_other_patients(cases, calibration or [])
     told = watching or Watching()
     cts = [] if calibration is None else [_ct(case, images) for case in calibration]

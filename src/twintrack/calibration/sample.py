@@ -1,0 +1,148 @@
+"""A calibration case in a few thousand voxels: enough to fit and judge any method without reading the case again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twintrack.calibration.conditional.describe import VOXEL_FEATURES, Traits, describe
+from twintrack.calibration.curve import Curve
+from twintrack.cohort import Case, CaseData
+from twintrack.compute.levels import levels
+
+LIMIT = 20_000
+"""At most about so many described voxels of a case are kept."""
+
+_TOGETHER = 8  # levels of 2⁻¹⁰ octaves that share a row
+_EVERYWHERE = 0.02  # how much a voxel that is sure counts in the choice, beside one at p = 1/2 (which counts 1/2)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Voxels of a case, each row standing for `weight` of them.
+
+    Attributes:
+        probability: Mean of the members, float64 (n,).
+        response: Mean response of the row's voxels, float64 (n,).
+        squared: Mean of their squared responses, float64 (n,); of a single voxel the square of its response.
+        weight: How many voxels a row stands for, float64 (n,).
+    """
+
+    probability: NDArray[np.float64]
+    response: NDArray[np.float64]
+    squared: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CaseSample:
+    """A case as fits and selection see it.
+
+    Attributes:
+        patient: Whose case it is.
+        n_voxels: Voxels of the grid.
+        drawn: Voxels each rater drew.
+        low: Voxels inside the ROI with 0 < p < `FLOOR`, a row for neighbouring probabilities.
+        high: The described voxels, or a weighted choice of them.
+        voxel: Features of the rows of `high`, float32 (n, V).
+        traits: What is known of the case as a whole; None where nothing reaches `FLOOR`.
+        rest: Sum of squared responses of the voxels in neither: outside the ROI, or of probability exactly 0.
+    """
+
+    patient: str
+    n_voxels: int
+    drawn: tuple[int, ...]
+    low: Rows
+    high: Rows
+    voxel: NDArray[np.float32]
+    traits: Traits | None
+    rest: float
+
+    @classmethod
+    def of(cls, case: Case, data: CaseData, *, limit: int = LIMIT) -> CaseSample:
+        """Take a sample of a case. The choice is systematic, not random: the same case gives the same sample.
+
+        Args:
+            case: The case.
+            data: Its voxels, with raters.
+            limit: How many described voxels to keep, about.
+
+        Returns:
+            The sample.
+        """
+        p = data.probability()
+        votes = np.sum(np.stack(list(data.raters.values())), axis=0, dtype=np.uint8)
+        response: NDArray[np.float64] = np.asarray(votes / len(data.raters), np.float64)
+        found = describe(data, p)
+        left = p > 0
+        high, voxel = _rows([], [], [], []), np.empty((0, len(VOXEL_FEATURES)), np.float32)
+        if found is not None:
+            left[found.box] &= ~found.where
+            take, weight = choose(found.probability, limit)
+            r = response[found.box][found.where][take]
+            high, voxel = Rows(found.probability[take], r, r**2, weight), found.voxel[take]
+        return cls(
+            patient=case.patient,
+            n_voxels=p.size,
+            drawn=tuple(sorted(int(np.count_nonzero(mask)) for mask in data.raters.values())),
+            low=_grouped(p[left], response[left]),
+            high=high,
+            voxel=voxel,
+            traits=None if found is None else found.traits,
+            rest=float((response[p == 0] ** 2).sum()),
+        )
+
+
+def choose(probability: NDArray[np.float64], limit: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Choose voxels with known chances, more of those that are unsure.
+
+    Systematic sampling of the voxels sorted by probability: voxel v is taken with chance min(1, c √(p(1 − p)) + …), so
+    that weights 1 / chance make sums over the sample unbiased for sums over all.
+
+    Args:
+        probability: float64 (n,).
+        limit: How many to take, about.
+
+    Returns:
+        Indices, increasing in probability, and weights.
+    """
+    n = probability.size
+    if n <= limit:
+        return np.arange(n), np.ones(n)
+    order = np.argsort(probability, kind="stable")
+    size = np.sqrt(probability[order] * (1 - probability[order])) + _EVERYWHERE
+    chance = np.minimum(1.0, size * limit / size.sum())
+    reached = np.floor(np.cumsum(chance) + 0.5)
+    taken = np.flatnonzero(np.diff(reached, prepend=0.0) > 0)
+    return order[taken], 1 / chance[taken]
+
+
+def curve_of(rows: list[Rows], *, by_case: bool = False) -> Curve:
+    """Join rows of several cases to the curve that a map of the probability alone is fitted to.
+
+    Args:
+        rows: Rows of each case.
+        by_case: Whether every case counts alike, instead of every voxel.
+
+    Returns:
+        The curve, by increasing probability.
+    """
+    scale = [1 / max(part.weight.sum(), 1) if by_case else 1.0 for part in rows]
+    weight = np.concatenate([part.weight * factor for part, factor in zip(rows, scale, strict=True)])
+    response = np.concatenate([part.response for part in rows])
+    probability, where = np.unique(np.concatenate([part.probability for part in rows]), return_inverse=True)
+    total = np.bincount(where, weight).astype(np.float64)
+    return Curve(probability, total, np.bincount(where, weight * response) / total)
+
+
+def _grouped(p: NDArray[np.float32], response: NDArray[np.float64]) -> Rows:
+    """Make one row of the voxels of a few neighbouring levels."""
+    _, where, count = np.unique(levels(p) // _TOGETHER, return_inverse=True, return_counts=True)
+    means = [np.bincount(where, values) / count for values in (p.astype(np.float64), response, response**2)]
+    return Rows(means[0], means[1], means[2], count.astype(np.float64))
+
+
+def _rows(*columns: list[float]) -> Rows:
+    return Rows(*(np.array(column, np.float64) for column in columns))

@@ -1,0 +1,106 @@
+"""What can be chosen from, from the simplest to the most flexible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twintrack.calibration.conditional.fit import fit_conditional
+from twintrack.calibration.conditional.model import ConditionalMap
+from twintrack.calibration.conditional.reference import Reference
+from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
+from twintrack.calibration.sample import CaseSample, Rows, curve_of
+from twintrack.calibration.selection.losses import Judged
+
+CONDITIONAL = "conditional"
+"""The case-aware method."""
+
+PRIOR_CASES = (10.0, 3.0, 1.0, 0.3)
+"""Strengths of the case-aware method's prior that are tried, in cases."""
+
+VOLUMES = (0.0, 0.5, 1.0)
+"""How far the case-aware model's volume replaces the ensemble's."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One calibration that can be chosen.
+
+    Attributes:
+        method: Its method.
+        prior_cases: For "conditional", how many cases the identity counts as.
+        volume: For "conditional", how far the model's volume replaces the ensemble's.
+    """
+
+    method: str
+    prior_cases: float = 1.0
+    volume: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        if self.method != CONDITIONAL:
+            return self.method
+        return f"conditional, identity counts as {self.prior_cases:g} cases, volume {self.volume:g}"
+
+    def fit(self, samples: Sequence[CaseSample], reference: Reference, *, near: AnyMap | None = None) -> AnyMap:
+        """Fit it.
+
+        Args:
+            samples: The cases.
+            reference: For "conditional".
+            near: A map of the same method on nearly the same cases, to begin with.
+
+        Returns:
+            The map.
+
+        Raises:
+            CalibrationError: If it cannot be fitted to these cases.
+        """
+        if self.method == CONDITIONAL:
+            start = np.array(near.coefficients) if isinstance(near, ConditionalMap) else None
+            return fit_conditional(samples, reference, prior_cases=self.prior_cases, volume=self.volume, start=start)
+        rows: list[Rows] = [part for sample in samples for part in (sample.low, sample.high)]
+        return fit_map(self.method, curve_of(rows))
+
+    def variant_of(self, fitted: AnyMap) -> AnyMap:
+        """Give this candidate's map from that of one which differs in `volume` only."""
+        if isinstance(fitted, ConditionalMap):
+            return fitted.model_copy(update={"volume": self.volume})
+        return fitted
+
+
+def conditional_candidates() -> tuple[Candidate, ...]:
+    """Give the case-aware candidates: first those that keep the ensemble's volumes, the strongest prior first."""
+    return tuple(Candidate(CONDITIONAL, cases, volume) for volume in VOLUMES for cases in PRIOR_CASES)
+
+
+def all_candidates() -> tuple[Candidate, ...]:
+    """Give everything that "auto" chooses from; of two that are as good the earlier is taken."""
+    return (Candidate("identity"), Candidate("temperature"), *conditional_candidates(), Candidate("isotonic"))
+
+
+def judge(fitted: AnyMap, sample: CaseSample) -> Judged:
+    """Apply a map to a sample.
+
+    Args:
+        fitted: The map.
+        sample: The case.
+
+    Returns:
+        Its responses.
+    """
+    if isinstance(fitted, ResponseMap):
+        return Judged(fitted(sample.low.probability), fitted(sample.high.probability))
+    if sample.traits is None:
+        return Judged(sample.low.probability, sample.high.probability)
+    high = fitted.response_of(sample.voxel, sample.traits, sample.high.probability, sample.high.weight)
+    return Judged(sample.low.probability, high)
+
+
+def expected_volume(fitted: AnyMap, sample: CaseSample) -> float:
+    """Give the number of voxels that a map expects of a case."""
+    found = judge(fitted, sample)
+    return float(sample.low.weight @ found.low + sample.high.weight @ found.high)

@@ -1,0 +1,163 @@
+"""Leaves cases out, judges every candidate on them, and chooses the simplest of those that are as good as the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from twintrack.calibration.conditional.reference import Reference
+from twintrack.calibration.sample import CaseSample
+from twintrack.calibration.selection.candidates import Candidate, judge
+from twintrack.calibration.selection.losses import TERMS, losses
+from twintrack.errors import CalibrationError
+
+FOLDS = 20
+"""Up to so many patients, each is left out by itself; more are left out in so many groups."""
+
+TIE = 0.5
+"""Candidates are as good as the best if they are worse by at most so many standard errors of the difference."""
+
+
+class CandidateScore(BaseModel):
+    """How a candidate did on cases it was not fitted on.
+
+    Attributes:
+        name: The candidate.
+        criterion: Mean of the losses relative to the identity's (1: no better than leaving probabilities alone).
+        terms: The relative losses, by name of `TERMS`.
+        behind: By how much the criterion is above the best candidate's.
+        standard_error: Of `behind`, over patients.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str
+    criterion: float
+    terms: dict[str, float]
+    behind: float
+    standard_error: float
+
+
+class Selection(BaseModel):
+    """Which candidate was chosen, and how all did.
+
+    Attributes:
+        chosen: The name of the chosen one.
+        n_patients: How many patients were left out in turn.
+        candidates: All, from the simplest to the most flexible.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    chosen: str
+    n_patients: int
+    candidates: tuple[CandidateScore, ...]
+
+
+def choose(
+    candidates: Sequence[Candidate], samples: Sequence[CaseSample], reference: Reference, *, tie: float = TIE
+) -> tuple[Candidate, Selection]:
+    """Choose a candidate.
+
+    Every patient (or group of patients) is left out in turn, each candidate is fitted to the others, and its losses on
+    those left out are collected. The criterion is the mean over `TERMS` of the candidate's mean loss divided by the
+    identity's. Of the candidates whose criterion is above the lowest by no more than `tie` standard errors (of the
+    paired difference, over patients) the first is chosen.
+
+    Args:
+        candidates: From the simplest on.
+        samples: The cases, of at least two patients.
+        reference: For case-aware candidates.
+        tie: In standard errors.
+
+    Returns:
+        The candidate, and how all of them did.
+
+    Raises:
+        CalibrationError: If there is only one patient, or no candidate could be fitted.
+    """
+    groups = patient_groups([sample.patient for sample in samples])
+    if max(groups) == 0:
+        raise CalibrationError(
+            "choosing a method needs cases of at least two patients, to leave one out; name a method instead (--method)"
+        )
+    unchanged = np.array(
+        [losses(sample, judge(Candidate("identity").fit([sample], reference), sample)) for sample in samples]
+    )
+    unit = unchanged.mean(axis=0)
+    unit[unit == 0] = 1.0
+    left_out = _left_out(candidates, samples, groups, reference) / unit
+    by_case = left_out.mean(axis=2)
+    criterion = by_case.mean(axis=1)
+    best = int(np.argmin(criterion))
+    error = _standard_error(by_case - by_case[best], [sample.patient for sample in samples])
+    chosen = int(np.flatnonzero(criterion - criterion[best] <= tie * error)[0])
+    scores = tuple(
+        CandidateScore(
+            name=candidate.name,
+            criterion=float(criterion[k]),
+            terms=dict(zip(TERMS, left_out[k].mean(axis=0).tolist(), strict=True)),
+            behind=float(criterion[k] - criterion[best]),
+            standard_error=float(error[k]),
+        )
+        for k, candidate in enumerate(candidates)
+    )
+    n = len({sample.patient for sample in samples})
+    return candidates[chosen], Selection(chosen=candidates[chosen].name, n_patients=n, candidates=scores)
+
+
+def patient_groups(patients: Sequence[str]) -> list[int]:
+    """Put patients into at most `FOLDS` groups, as equal in number of cases as may be; those of a patient together.
+
+    Args:
+        patients: Of each case.
+
+    Returns:
+        The group of each case, from 0.
+    """
+    names, counts = np.unique(patients, return_counts=True)
+    sizes = np.zeros(min(FOLDS, names.size))
+    group = {}
+    for k in np.argsort(-counts, kind="stable"):
+        smallest = int(np.argmin(sizes))
+        group[str(names[k])] = smallest
+        sizes[smallest] += counts[k]
+    return [group[patient] for patient in patients]
+
+
+def _left_out(
+    candidates: Sequence[Candidate], samples: Sequence[CaseSample], groups: Sequence[int], reference: Reference
+) -> NDArray[np.float64]:
+    """Give each case's losses by maps that were not fitted on its patient, (candidates, cases, terms)."""
+    found = np.zeros((len(candidates), len(samples), len(TERMS)))
+    for alike in _fitted_alike(candidates):
+        first = candidates[alike[0]]
+        whole = first.fit(samples, reference)
+        for group in range(max(groups) + 1):
+            others = [sample for sample, other in zip(samples, groups, strict=True) if other != group]
+            fitted = first.fit(others, reference, near=whole)
+            for k, sample in enumerate(samples):
+                if groups[k] == group:
+                    for j in alike:
+                        found[j, k] = losses(sample, judge(candidates[j].variant_of(fitted), sample))
+    return found
+
+
+def _fitted_alike(candidates: Sequence[Candidate]) -> list[list[int]]:
+    """Group the candidates that need one fit together."""
+    groups: dict[tuple[str, float], list[int]] = {}
+    for k, candidate in enumerate(candidates):
+        groups.setdefault((candidate.method, candidate.prior_cases), []).append(k)
+    return list(groups.values())
+
+
+def _standard_error(differences: NDArray[np.float64], patients: Sequence[str]) -> NDArray[np.float64]:
+    """Give the standard error of the mean over cases, cases of a patient together, for each row."""
+    _, where = np.unique(patients, return_inverse=True)
+    centred = differences - differences.mean(axis=1, keepdims=True)
+    sums = np.stack([np.bincount(where, row) for row in centred])
+    n, n_patients = len(patients), sums.shape[1]
+    return np.asarray(np.sqrt((sums**2).sum(axis=1) * n_patients / (n_patients - 1)) / n)
