@@ -23,6 +23,12 @@ PRIOR_CASES = (10.0, 3.0, 1.0, 0.3)
 VOLUMES = (0.0, 0.5, 1.0)
 """How far the case-aware model's volume replaces the ensemble's."""
 
+IDENTITY = "identity"
+
+_COST_OF_MOVING = 0.1
+_COST_OF_VOLUME = 0.75
+_FREEDOM = {"temperature": 1.0, "isotonic": 3.0}
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -37,6 +43,22 @@ class Candidate:
     method: str
     prior_cases: float = 1.0
     volume: float = 1.0
+
+    @property
+    def keeps_volume(self) -> bool:
+        """Whether the ensemble's own volumes are kept."""
+        return self.method == IDENTITY or (self.method == CONDITIONAL and self.volume == 0)
+
+    @property
+    def cost(self) -> float:
+        """What has to be gained before it is chosen, in losses of one case left alone, summed over all cases.
+
+        A method that changes volumes learns from one number per case, and a few cases are soon all too large or all too
+        small; one that only moves responses about within a case learns from every voxel of a rim.
+        """
+        if self.method == IDENTITY:
+            return 0.0
+        return _COST_OF_MOVING if self.keeps_volume else _COST_OF_VOLUME * (1 + _FREEDOM.get(self.method, self.volume))
 
     @property
     def name(self) -> str:
@@ -78,8 +100,8 @@ def conditional_candidates() -> tuple[Candidate, ...]:
 
 
 def all_candidates() -> tuple[Candidate, ...]:
-    """Give everything that "auto" chooses from; of two that are as good the earlier is taken."""
-    return (Candidate("identity"), Candidate("temperature"), *conditional_candidates(), Candidate("isotonic"))
+    """Give everything that "auto" chooses from, from the simplest to the most flexible."""
+    return (Candidate(IDENTITY), Candidate("temperature"), *conditional_candidates(), Candidate("isotonic"))
 
 
 def judge(fitted: AnyMap, sample: CaseSample) -> Judged:

@@ -1,4 +1,4 @@
-"""Leaves cases out, judges every candidate on them, and chooses the simplest of those that are as good as the best."""
+"""Leaves patients out, judges every candidate on them, and chooses the one that helps most for its flexibility."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from twintrack.errors import CalibrationError
 FOLDS = 20
 """Up to so many patients, each is left out by itself; more are left out in so many groups."""
 
-TIE = 0.5
-"""Candidates are as good as the best if they are worse by at most so many standard errors of the difference."""
-
 
 class CandidateScore(BaseModel):
     """How a candidate did on cases it was not fitted on.
@@ -30,6 +27,7 @@ class CandidateScore(BaseModel):
         terms: The relative losses, by name of `TERMS`.
         behind: By how much the criterion is above the best candidate's.
         standard_error: Of `behind`, over patients.
+        penalised: The criterion with the candidate's cost: the lowest is chosen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -39,6 +37,7 @@ class CandidateScore(BaseModel):
     terms: dict[str, float]
     behind: float
     standard_error: float
+    penalised: float
 
 
 class Selection(BaseModel):
@@ -58,20 +57,20 @@ class Selection(BaseModel):
 
 
 def choose(
-    candidates: Sequence[Candidate], samples: Sequence[CaseSample], reference: Reference, *, tie: float = TIE
+    candidates: Sequence[Candidate], samples: Sequence[CaseSample], reference: Reference
 ) -> tuple[Candidate, Selection]:
     """Choose a candidate.
 
     Every patient (or group of patients) is left out in turn, each candidate is fitted to the others, and its losses on
     those left out are collected. The criterion is the mean over `TERMS` of the candidate's mean loss divided by the
-    identity's. Of the candidates whose criterion is above the lowest by no more than `tie` standard errors (of the
-    paired difference, over patients) the first is chosen.
+    identity's; 1 is no better than leaving probabilities alone. Chosen is the lowest sum of the criterion and
+    `Candidate.cost` / number of cases: what is more flexible must show that it helps, the more so the fewer cases there
+    are, and of equals the earlier is taken.
 
     Args:
         candidates: From the simplest on.
         samples: The cases, of at least two patients.
         reference: For case-aware candidates.
-        tie: In standard errors.
 
     Returns:
         The candidate, and how all of them did.
@@ -94,7 +93,8 @@ def choose(
     criterion = by_case.mean(axis=1)
     best = int(np.argmin(criterion))
     error = _standard_error(by_case - by_case[best], [sample.patient for sample in samples])
-    chosen = int(np.flatnonzero(criterion - criterion[best] <= tie * error)[0])
+    penalised = criterion + np.array([candidate.cost for candidate in candidates]) / len(samples)
+    chosen = int(np.argmin(penalised))
     scores = tuple(
         CandidateScore(
             name=candidate.name,
@@ -102,6 +102,7 @@ def choose(
             terms=dict(zip(TERMS, left_out[k].mean(axis=0).tolist(), strict=True)),
             behind=float(criterion[k] - criterion[best]),
             standard_error=float(error[k]),
+            penalised=float(penalised[k]),
         )
         for k, candidate in enumerate(candidates)
     )
