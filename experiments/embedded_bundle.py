@@ -1,7 +1,7 @@
 """Trains the four small networks that come with the package, on CT phantoms, and measures them on other phantoms.
 
 Writes src/twintrack/embedded/phantom (the bundle, with a model card) and docs/evidence/phantom_bundle.md. The networks
-learn from 40 phantoms (of which 8 judge them), are calibrated on 16 others and measured on 20 others, by which nothing
+learn from 80 phantoms (of which 16 judge them), are calibrated on 16 others and measured on 20 others, by which nothing
 was chosen.
 
 Run: python experiments/embedded_bundle.py [--work DIR] [--out DIR] [--page FILE]
@@ -38,7 +38,7 @@ from twintrack.synthetic import make_phantom, simulate_raters
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20_260_400
 """Of the networks, of who the raters are, and the first of the training phantoms."""
-SETS = {"train": (SEED, 40), "calibration": (SEED + 1_000, 16), "test": (SEED + 2_000, 20)}
+SETS = {"train": (SEED, 80), "calibration": (SEED + 1_000, 16), "test": (SEED + 2_000, 20)}
 """First seed and number of the phantoms of each set. The demo, the tests and the docs use seeds below 10,000."""
 PROTOCOLS = ("pdacvi-official", "response")
 

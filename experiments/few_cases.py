@@ -1,0 +1,186 @@
+"""Calibrates on few cases and on many, and scores each method on cases of other patients: the tables of few_cases.md.
+
+Lung nodules as in lidc2d.py, those that four radiologists drew. Calibrations are fitted to n cases drawn at random from
+the calibration split, n = 8 (20 draws), 16 and 40 (10 draws each) and all; everything is scored on all of the test
+split. No patient is in both, and nothing was chosen by looking at the test split.
+
+The ceiling is what the case-aware map reaches when it is fitted, nearly freely, to the test cases themselves.
+
+Run: python experiments/few_cases.py [--data DIR] [--out docs/evidence/few_cases.md] [--method auto …]
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Annotated, Any
+
+import lidc2d
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+import twintrack as tt
+from twintrack.calibration.conditional.fit import fit_conditional
+from twintrack.calibration.conditional.reference import shipped_reference
+from twintrack.calibration.sample import CaseSample
+from twintrack.cohort import CaseData
+from twintrack.evaluation.protocols.statistics import collect
+from twintrack.evaluation.tables import as_markdown
+
+METHODS = ("temperature", "isotonic", "conditional", "auto")
+SIZES = {8: 20, 16: 10, 40: 10}
+"""Number of calibration cases, and of draws."""
+RATERS = 4
+SCORES = ("MSE ×10³", "MHR-ECE pooled %", "MHR-ECE per case %", "rater ECE %", "CRPS px", "thresh-DSC")
+HIGHER_IS_BETTER = np.array([False, False, False, False, False, True])
+WORSE = 0.05
+"""Relative; a draw in which more than one score is worse than raw by more is counted."""
+CEILING_PRIOR = 0.01
+"""Cases that the identity counts as where the map is fitted to the test cases."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What came of several draws of one size.
+
+    Attributes:
+        scores: (draws, scores).
+        chosen: The candidate chosen in each draw, where there was a choice.
+    """
+
+    scores: NDArray[np.float64]
+    chosen: tuple[str, ...]
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with lidc2d and lidc2d_predictions.")] = lidc2d.DEFAULT_DATA,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/evidence/few_cases.md"),
+    method: Annotated[list[str] | None, typer.Option(help="Method; may be given several times.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Draw, fit, score and write the page."""
+    calibration, test = (in_memory(lidc2d.cohort(data, split)) for split in ("calibration", "test"))
+    read = [case.read() for case in test]
+    raw = score(read, [one.probability() for one in read])
+    sections = [introduction(len(calibration), len(test))]
+    for n, draws in {**SIZES, len(calibration): 1}.items():
+        found = {}
+        for name in method or METHODS:
+            found[name] = draw(calibration, read, name, n=n, draws=draws, seed=seed)
+            print(f"n = {n}, {name}: {np.round(found[name].scores.mean(axis=0), 3)}", flush=True)
+        sections.append(section(n, draws, raw, found))
+    sections.append(ceiling(test, read, raw))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def in_memory(cohort: tt.Cohort) -> list[tt.Case]:
+    """Read the cases that four radiologists drew, once."""
+    found = []
+    for case in cohort:
+        if len(case.raters) == RATERS:
+            data = case.read()
+            found.append(
+                tt.Case(case.id, members=data.members, raters=data.raters, grid=data.grid, patient=case.patient)
+            )
+    return found
+
+
+def draw(
+    calibration: Sequence[tt.Case], test: Sequence[CaseData], method: str, *, n: int, draws: int, seed: int
+) -> Drawn:
+    """Fit to several draws and score each."""
+    rows, chosen = [], []
+    for k in range(draws):
+        # The draws of a size are the same for every method.
+        some = np.random.default_rng([seed, n, k]).choice(len(calibration), n, replace=False)
+        fitted = tt.fit([calibration[i] for i in some], method=method)
+        rows.append(score(test, [fitted.apply(one) for one in test]))
+        if fitted.selection is not None:
+            chosen.append(fitted.selection.chosen)
+    return Drawn(np.array(rows), tuple(chosen))
+
+
+def score(cases: Sequence[CaseData], maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Give the six scores, in the order of `SCORES`; volumes in pixels."""
+    found = [
+        collect(np.ascontiguousarray(map_), list(case.raters.values()), voxel_volume=1.0)
+        for case, map_ in zip(cases, maps, strict=True)
+    ]
+    each = [one.scores() for one in found]
+    pooled: Any = reduce(add, (one.width for one in found))
+
+    def mean(name: str) -> float:
+        return float(np.mean([one[name] for one in each]))
+
+    return np.array(
+        [
+            1e3 * mean("mse"),
+            100 * pooled.calibration_error(),
+            100 * mean("mhr_ece"),
+            100 * mean("rater_ece"),
+            mean("crps_gaussian"),
+            mean("thresh_dsc"),
+        ]
+    )
+
+
+def introduction(n_calibration: int, n_test: int) -> str:
+    """Say what was done."""
+    return f"""<!-- written by experiments/few_cases.py -->
+
+# Calibrating on few cases
+
+Nodules that {RATERS} radiologists drew, three small U-Nets. Fitted to cases drawn from the {n_calibration} of the
+calibration split, scored on all {n_test} of the test split (other patients); means over the draws, and in brackets the
+change from the raw ensemble. "Bad draws": draws in which more than one score is worse than raw by more than
+{100 * WORSE:.0f} %."""
+
+
+def section(n: int, draws: int, raw: NDArray[np.float64], found: dict[str, Drawn]) -> str:
+    """Give the table of one size."""
+    rows = [["raw ensemble", *(number(value) for value in raw), ""]]
+    for name, one in found.items():
+        mean = one.scores.mean(axis=0)
+        cells = [f"{number(value)} ({100 * (value / base - 1):+.1f} %)" for value, base in zip(mean, raw, strict=True)]
+        rows.append([name, *cells, f"{bad_draws(one.scores, raw)} of {draws}"])
+    parts = [f"## {n} calibration cases", as_markdown(["", *SCORES, "bad draws"], rows)]
+    if "auto" in found:
+        times = Counter(found["auto"].chosen).most_common()
+        parts.append("Chosen by auto: " + "; ".join(f"{name} ({count}×)" for name, count in times) + ".")
+    return "\n\n".join(parts)
+
+
+def bad_draws(scores: NDArray[np.float64], raw: NDArray[np.float64]) -> int:
+    """Count draws with more than one score worse than raw by more than `WORSE`."""
+    worse = np.where(HIGHER_IS_BETTER, raw - scores, scores - raw) / raw > WORSE
+    return int((worse.sum(axis=1) > 1).sum())
+
+
+def ceiling(test: Sequence[tt.Case], read: Sequence[CaseData], raw: NDArray[np.float64]) -> str:
+    """Fit the case-aware map to the test cases themselves."""
+    samples = [CaseSample.of(case, one) for case, one in zip(test, read, strict=True)]
+    rows = []
+    for volume in (0.0, 0.5, 1.0):
+        fitted = fit_conditional(samples, shipped_reference(), prior_cases=CEILING_PRIOR, volume=volume)
+        found = score(read, [fitted.respond(one, one.probability()) for one in read])
+        cells = [f"{number(value)} ({100 * (value / base - 1):+.1f} %)" for value, base in zip(found, raw, strict=True)]
+        rows.append([f"volume {volume:g}", *cells])
+    return (
+        "## The ceiling\n\nThe case-aware map fitted to the test cases themselves: what is left to gain with these "
+        "features.\n\n" + as_markdown(["", *SCORES], rows)
+    )
+
+
+def number(value: float) -> str:
+    """Round."""
+    return f"{value:.3f}" if value < 10 else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

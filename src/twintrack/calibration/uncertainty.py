@@ -1,0 +1,124 @@
+"""How sure a calibration is of its map: the maps that other draws of the calibration patients would have given.
+
+Patients are drawn with replacement (bootstrap; Efron 1979), all cases of one together, and the same method with the
+same settings is fitted to each draw. Not in it: that another draw might have led to another choice of the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit
+
+from twintrack.calibration.conditional.reference import shipped_reference
+from twintrack.calibration.methods import AnyMap, ResponseMap
+from twintrack.calibration.methods.isotonic import IsotonicMap
+from twintrack.calibration.methods.knots import KnotMap
+from twintrack.calibration.sample import CaseSample
+from twintrack.calibration.selection.candidates import Candidate, judge
+
+REPLICATES = 50
+"""Default number of draws: enough for the ends of a 90 % interval."""
+
+LEVEL = 0.9
+"""Share of the draws within a band or an interval."""
+
+_KNOTS = 65
+_DIGITS = 6
+_LARGEST_LOGIT = 9.0  # knots reach from there to 1 minus it, and to 0 and 1
+
+
+class Uncertainty(BaseModel):
+    """Maps fitted to resampled patients.
+
+    Attributes:
+        replicates: The maps; those with many knots are kept at 65 of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    replicates: tuple[AnyMap, ...] = Field(min_length=2)
+
+    def band(
+        self, probability: NDArray[Any], *, level: float = LEVEL
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Give the band of the calibration curve.
+
+        Args:
+            probability: Where, numbers in [0, 1], any shape.
+            level: Share of the maps within, at each probability by itself.
+
+        Returns:
+            Lower and upper response, same shape; None for a case-aware map, which is not a curve.
+        """
+        curves = [one(probability) for one in self.replicates if isinstance(one, ResponseMap)]
+        if not curves:
+            return None
+        return _ends(np.stack(curves), level)
+
+    def interval(
+        self, predicted: CaseSample, *, level: float = LEVEL
+    ) -> tuple[tuple[float, float], NDArray[np.float64], NDArray[np.float64]]:
+        """Say how sure the map is of a case.
+
+        Args:
+            predicted: The case (`CaseSample.predicted`).
+            level: Share of the maps within.
+
+        Returns:
+            Interval of the expected volume in voxels, and lower and upper response of the sample's rows `high`. It is
+            the uncertainty of an expectation: a further rater's volume varies more.
+        """
+        found = [judge(one, predicted) for one in self.replicates]
+        volumes = [float(predicted.low.weight @ one.low + predicted.high.weight @ one.high) for one in found]
+        low, high = _ends(np.array(volumes), level)
+        return (float(low), float(high)), *_ends(np.stack([one.high for one in found]), level)
+
+
+def resampled(
+    fitted: AnyMap, samples: Sequence[CaseSample], *, replicates: int = REPLICATES, seed: int = 0
+) -> Uncertainty | None:
+    """Fit a map again to patients drawn with replacement.
+
+    Args:
+        fitted: The map, fitted to all of them.
+        samples: The calibration cases.
+        replicates: How many draws.
+        seed: Of the draws.
+
+    Returns:
+        The maps; None of fewer than two patients, which tell nothing of other patients.
+
+    Raises:
+        CalibrationError: If a draw cannot be fitted.
+    """
+    names, patient = np.unique([sample.patient for sample in samples], return_inverse=True)
+    if names.size < 2:
+        return None
+    candidate, reference, rng = Candidate.of(fitted), shipped_reference(), np.random.default_rng(seed)
+    maps = []
+    for _ in range(replicates):
+        drawn = rng.multinomial(names.size, np.full(names.size, 1 / names.size))
+        weights = drawn[patient].astype(float).tolist()
+        maps.append(_few_knots(candidate.fit(samples, reference, weights=weights, near=fitted)))
+    return Uncertainty(replicates=tuple(maps))
+
+
+def _few_knots(fitted: AnyMap) -> AnyMap:
+    """Keep a map with many numbers at some points only: more are not needed to say how far maps differ."""
+    if not isinstance(fitted, KnotMap) or len(fitted.probability) <= _KNOTS:
+        return fitted
+    inner = expit(np.linspace(-_LARGEST_LOGIT, _LARGEST_LOGIT, _KNOTS - 2))
+    knots = np.concatenate([[0.0], inner, [1.0]])
+    response = np.maximum.accumulate(np.clip(np.round(fitted(knots), _DIGITS), 0, 1))
+    return IsotonicMap(probability=tuple(knots.tolist()), response=tuple(response.tolist()))
+
+
+def _ends(values: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the ends between which the middle `level` of the rows lie."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.asarray(low), np.asarray(high)
