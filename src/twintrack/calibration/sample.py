@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,8 @@ class CaseSample:
         high: The described voxels, or a weighted choice of them.
         voxel: Features of the rows of `high`, float32 (n, V).
         traits: What is known of the case as a whole; None where nothing reaches `FLOOR`.
-        rest: Sum of squared responses of the voxels in neither: outside the ROI, or of probability exactly 0.
+        missed: Sum of responses of the voxels in neither: outside the ROI, or of probability exactly 0.
+        rest: Sum of their squared responses.
     """
 
     patient: str
@@ -58,6 +60,7 @@ class CaseSample:
     high: Rows
     voxel: NDArray[np.float32]
     traits: Traits | None
+    missed: float
     rest: float
 
     @classmethod
@@ -66,15 +69,17 @@ class CaseSample:
 
         Args:
             case: The case.
-            data: Its voxels, with raters.
+            data: Its voxels. Without raters, for a case to be predicted, responses count as 0.
             limit: How many described voxels to keep, about.
 
         Returns:
             The sample.
         """
-        p = data.probability()
-        votes = np.sum(np.stack(list(data.raters.values())), axis=0, dtype=np.uint8)
-        response: NDArray[np.float64] = np.asarray(votes / len(data.raters), np.float64)
+        p = np.clip(data.probability(), 0, 1)  # a softmax may lie outside by rounding
+        response = np.zeros(p.shape)
+        for mask in data.raters.values():
+            response += mask
+        response /= max(len(data.raters), 1)
         found = describe(data, p)
         left = p > 0
         high, voxel = _rows([], [], [], []), np.empty((0, len(VOXEL_FEATURES)), np.float32)
@@ -91,6 +96,7 @@ class CaseSample:
             high=high,
             voxel=voxel,
             traits=None if found is None else found.traits,
+            missed=float(response[p == 0].sum()),
             rest=float((response[p == 0] ** 2).sum()),
         )
 
@@ -119,20 +125,26 @@ def choose(probability: NDArray[np.float64], limit: int) -> tuple[NDArray[np.int
     return order[taken], 1 / chance[taken]
 
 
-def curve_of(rows: list[Rows], *, by_case: bool = False) -> Curve:
-    """Join rows of several cases to the curve that a map of the probability alone is fitted to.
+def curve_of(samples: Sequence[CaseSample], weights: Sequence[float] | None = None) -> Curve:
+    """Join cases to the curve that a map of the probability alone is fitted to.
 
     Args:
-        rows: Rows of each case.
-        by_case: Whether every case counts alike, instead of every voxel.
+        samples: The cases.
+        weights: How often each case counts; by default once.
 
     Returns:
         The curve, by increasing probability.
     """
-    scale = [1 / max(part.weight.sum(), 1) if by_case else 1.0 for part in rows]
-    weight = np.concatenate([part.weight * factor for part, factor in zip(rows, scale, strict=True)])
-    response = np.concatenate([part.response for part in rows])
-    probability, where = np.unique(np.concatenate([part.probability for part in rows]), return_inverse=True)
+    given = [1.0] * len(samples) if weights is None else weights
+    parts = [
+        (rows, weight)
+        for sample, weight in zip(samples, given, strict=True)
+        for rows in (sample.low, sample.high)
+        if weight > 0
+    ]
+    weight = np.concatenate([rows.weight * times for rows, times in parts])
+    response = np.concatenate([rows.response for rows, _ in parts])
+    probability, where = np.unique(np.concatenate([rows.probability for rows, _ in parts]), return_inverse=True)
     total = np.bincount(where, weight).astype(np.float64)
     return Curve(probability, total, np.bincount(where, weight * response) / total)
 

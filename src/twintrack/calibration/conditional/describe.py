@@ -93,7 +93,8 @@ def describe(data: CaseData, probability: NDArray[np.float32]) -> Description | 
     shape = tuple(probability[box].shape[axis] for axis in thick)
     spacing = tuple(data.grid.spacing[axis] for axis in thick)
     p = probability[box].reshape(shape).astype(np.float64)
-    where = p >= FLOOR
+    # Pitfall: float32 1e-4 lies below 1e-4; compared as float32, as the box was, it is described.
+    where = probability[box].reshape(shape) >= FLOOR
     voxel, radius = _voxel_features(p, [member.reshape(shape) for member in members], where, spacing)
     counts = np.array([np.count_nonzero(member > 0.5) for member in members], float)
     excess = p.sum() / np.count_nonzero(_predicted(p))

@@ -19,7 +19,7 @@ VOLUME = 0.3
 """Weight of a case's volume error beside its cross-entropy: a voxel of volume too much counts as so many nats."""
 
 _STEPS = 50
-_SMALLEST_STEP = 1e-4
+_SMALLEST_STEP = 1e-10
 _ENOUGH = 1e-8  # relative decrease of the loss below which the fit ends
 
 
@@ -149,7 +149,7 @@ def fit_conditional(
         CalibrationError: If no case has a probability of at least `FLOOR`, or the fit fails.
     """
     given = [1.0] * len(samples) if weights is None else weights
-    found = (Terms.of(s, reference.units, weight=w) for s, w in zip(samples, given, strict=True))
+    found = (Terms.of(s, reference.units, weight=w) for s, w in zip(samples, given, strict=True) if w > 0)
     terms = [term for term in found if term is not None]
     if not terms:
         raise CalibrationError(f"there is nothing to fit: no case has a probability of at least {FLOOR:g}")

@@ -62,6 +62,7 @@ class ConditionalMap(BaseModel):
         Returns:
             The responses, the same array.
         """
+        np.clip(probability, 0, 1, out=probability)  # a softmax may lie outside by rounding
         found = describe(data, probability)
         if found is not None:
             part = probability[found.box]

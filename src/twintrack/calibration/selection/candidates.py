@@ -11,7 +11,7 @@ from twintrack.calibration.conditional.fit import fit_conditional
 from twintrack.calibration.conditional.model import ConditionalMap
 from twintrack.calibration.conditional.reference import Reference
 from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
-from twintrack.calibration.sample import CaseSample, Rows, curve_of
+from twintrack.calibration.sample import CaseSample, curve_of
 from twintrack.calibration.selection.losses import Judged
 
 CONDITIONAL = "conditional"
@@ -67,12 +67,20 @@ class Candidate:
             return self.method
         return f"conditional, identity counts as {self.prior_cases:g} cases, volume {self.volume:g}"
 
-    def fit(self, samples: Sequence[CaseSample], reference: Reference, *, near: AnyMap | None = None) -> AnyMap:
+    def fit(
+        self,
+        samples: Sequence[CaseSample],
+        reference: Reference,
+        *,
+        weights: Sequence[float] | None = None,
+        near: AnyMap | None = None,
+    ) -> AnyMap:
         """Fit it.
 
         Args:
             samples: The cases.
             reference: For "conditional".
+            weights: How often each case counts; by default once.
             near: A map of the same method on nearly the same cases, to begin with.
 
         Returns:
@@ -83,9 +91,17 @@ class Candidate:
         """
         if self.method == CONDITIONAL:
             start = np.array(near.coefficients) if isinstance(near, ConditionalMap) else None
-            return fit_conditional(samples, reference, prior_cases=self.prior_cases, volume=self.volume, start=start)
-        rows: list[Rows] = [part for sample in samples for part in (sample.low, sample.high)]
-        return fit_map(self.method, curve_of(rows))
+            return fit_conditional(
+                samples, reference, prior_cases=self.prior_cases, volume=self.volume, weights=weights, start=start
+            )
+        return fit_map(self.method, curve_of(samples, weights))
+
+    @classmethod
+    def of(cls, fitted: AnyMap) -> Candidate:
+        """Give the candidate that a map was fitted as."""
+        if isinstance(fitted, ConditionalMap):
+            return cls(CONDITIONAL, fitted.prior_cases, fitted.volume)
+        return cls(fitted.method)
 
     def variant_of(self, fitted: AnyMap) -> AnyMap:
         """Give this candidate's map from that of one which differs in `volume` only."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from twintrack.calibration.conditional.reference import Reference
+from twintrack.calibration.methods.identity import IdentityMap
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection.candidates import Candidate, judge
 from twintrack.calibration.selection.losses import TERMS, losses
@@ -83,9 +84,7 @@ def choose(
         raise CalibrationError(
             "choosing a method needs cases of at least two patients, to leave one out; name a method instead (--method)"
         )
-    unchanged = np.array(
-        [losses(sample, judge(Candidate("identity").fit([sample], reference), sample)) for sample in samples]
-    )
+    unchanged = np.array([losses(sample, judge(IdentityMap(), sample)) for sample in samples])
     unit = unchanged.mean(axis=0)
     unit[unit == 0] = 1.0
     left_out = _left_out(candidates, samples, groups, reference) / unit

@@ -43,6 +43,7 @@ def losses(sample: CaseSample, judged: Judged) -> NDArray[np.float64]:
     parts = ((sample.low, judged.low), (sample.high, judged.high))
     squared = sample.rest + sum(_squared(rows, r) for rows, r in parts)
     gaps = sum((_gaps(rows, r) for rows, r in parts), np.zeros(BINS))
+    gaps[0] -= sample.missed  # predicted as 0
     volume = sum(float(rows.weight @ r) for rows, r in parts)
     drawn = np.asarray(sample.drawn, float)
     crps = float(np.abs(drawn - volume).mean() - np.abs(drawn[:, None] - drawn[None, :]).mean() / 2)
