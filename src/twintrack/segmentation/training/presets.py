@@ -170,7 +170,7 @@ def presets() -> dict[str, Preset]:
             fine=NetworkPreset(
                 configurations=("3d_fullres",),
                 tiny=TinyPlan(patch_voxels=32 * 32 * 48, least_spacing=1.5),
-                schedule=Schedule(epochs=30, iterations=30),
+                schedule=Schedule(epochs=60, iterations=30),
             ),
             coarse=NetworkPreset(
                 configurations=("3d_fullres",),
