@@ -3,7 +3,7 @@
 From lung nodules of which none is used to score anything: the cases of the train split that were held out to judge the
 nnU-Nets of lidc2d_nnunet.py. The map is fitted to them; the reference keeps the information there, not the map.
 
-Adding the sixteen CT phantoms that the embedded networks are calibrated on was tried, and made fits to eight cases worse
+Adding the sixteen CT phantoms that the embedded networks are calibrated on was tried: fits to eight cases became worse
 on the nodules' calibration split and on other phantoms alike.
 
 Run: python experiments/conditional_reference.py --nodules lidc2d-nnunet [--data DIR]

@@ -8,6 +8,7 @@ Run: python experiments/few_cases_phantoms.py [--out docs/evidence/few_cases_pha
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import numpy as np
 import typer
 
 import twintrack as tt
+from twintrack.errors import TwinTrackWarning
 from twintrack.synthetic import phantom_case
 
 SIZES = {8: 8, 16: 4, 32: 1}
@@ -33,6 +35,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
 ) -> None:
     """Simulate, draw, fit, score and write the page."""
+    warnings.simplefilter("ignore", TwinTrackWarning)
     calibration, test = (phantoms(split) for split in ("calibration", "test"))
     read = [case.read() for case in test]
     raw = few_cases.score(read, [one.probability() for one in read])

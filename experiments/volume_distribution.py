@@ -25,8 +25,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import twintrack as tt
-from twintrack.calibration.volume import VolumeRatios
-from twintrack.calibration.volume_distribution import VolumeDistribution, VolumeModel, VolumeSummary
+from twintrack.calibration.volume_distribution import (
+    VolumeDistribution,
+    VolumeModel,
+    VolumeSummary,
+    weighted_quantile,
+)
 from twintrack.cohort import CaseData
 from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
@@ -39,14 +43,15 @@ SIZES: dict[int | None, int] = {8: 20, 40: 8, None: 1}
 """Numbers of calibration cases, None for all, and how many draws of them are averaged."""
 FOLDS = 5
 SEED = 0
-NEW, POOLED, POOLED_OUT, NESTED, POINT = (
+NEW, AS_FITTED, POOLED, POOLED_OUT, NESTED, POINT = (
     "distribution",
-    "pooled ratios (until now)",
+    "distribution, as fitted",
+    "pooled ratios",
     "pooled ratios, out of fold",
     "nested raters of the map",
     "expected volume alone",
 )
-FORECASTS = (NEW, POOLED, POOLED_OUT, NESTED, POINT)
+FORECASTS = (NEW, AS_FITTED, POOLED, POOLED_OUT, NESTED, POINT)
 BINS = 10
 
 
@@ -70,12 +75,43 @@ class Known:
 
 
 @dataclass(frozen=True)
+class PooledRatios:
+    """Drawn divided by expected volume, for each calibration case one ratio per rater: what is compared with."""
+
+    ratios: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, summaries: Sequence[VolumeSummary], drawn: Sequence[tuple[int, ...]]) -> PooledRatios:
+        """Learn from cases; those of which nothing is expected are left out."""
+        both = zip(summaries, drawn, strict=True)
+        return cls(tuple(tuple(volume / one.expected for volume in case) for one, case in both if one.expected > 0))
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """All ratios."""
+        return np.array([ratio for case in self.ratios for ratio in case])
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Their weights: 1 for each case."""
+        return np.array([1 / len(case) for case in self.ratios for _ in case])
+
+    def bounds(self, level: float) -> NDArray[np.float64]:
+        """Between which ratios a further rater's is to be expected: quantiles with a weight of 1 beyond either end."""
+        n = len(self.ratios)
+        inside = (1 - max((1 - level) / 2, 1 / (n + 1))) * (n + 1)
+        low, high = (sign * weighted_quantile(sign * self.values, self.weights, inside) for sign in (-1, 1))
+        return np.array([low, high])
+
+
+@dataclass(frozen=True)
 class Learnt:
-    """What was fitted to some calibration cases."""
+    """What was fitted to some calibration cases: the calibration with its own model, and what folds left out say."""
 
     calibration: tt.Calibration
     model: VolumeModel
-    out_of_fold: VolumeRatios
+    pooled: PooledRatios
+    pooled_out: PooledRatios
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +189,8 @@ of 8 and of 40 cases are averaged. In brackets 95 % intervals by bootstrap over 
 interval leaves out 0.
 
 * distribution: `twintrack.calibration.volume_distribution`, learnt from maps fitted without the case's fold;
-* pooled ratios (until now): drawn divided by expected volume of the cases the map was fitted to, every case alike;
+* distribution, as fitted: the calibration's own (`tt.fit`), learnt from the cases the map was fitted to;
+* pooled ratios: drawn divided by expected volume of the cases the map was fitted to, every case alike;
 * pooled ratios, out of fold: the same from maps fitted without the case's fold;
 * nested raters of the map: the volumes above thresholds spread evenly between 0 and 1; nothing is learnt;
 * expected volume alone: the sum of the responses; its CRPS is the absolute error.
@@ -187,18 +224,21 @@ def study(fitted_on: list[Known], scored_on: list[Known], *, method: str, size: 
 
 def learn(cases: list[Known], *, method: str, rng: np.random.Generator) -> Learnt:
     """Fit the calibration to all, and learn of volumes from maps that were fitted without a case's fold."""
-    summaries, ratios, drawn = [], [], []
+    summaries, drawn = [], []
     for fold in folds(cases, rng):
         kept = [known.case for k, known in enumerate(cases) if k not in fold]
         calibration = tt.fit(kept, method=method)
         for known in (cases[k] for k in sorted(fold)):
-            summary = VolumeSummary.of(calibration.apply(known.data))
-            summaries.append(summary)
+            summaries.append(VolumeSummary.of(calibration.apply(known.data)))
             drawn.append(known.drawn)
-            if summary.expected > 0:
-                ratios.append(tuple(sorted(volume / summary.expected for volume in known.drawn)))
     whole = tt.fit([known.case for known in cases], method=method)
-    return Learnt(whole, VolumeModel.fit(summaries, drawn), VolumeRatios(ratios=tuple(sorted(ratios))))
+    inside = [VolumeSummary.of(whole.apply(known.data)) for known in cases]
+    return Learnt(
+        whole,
+        VolumeModel.fit(summaries, drawn),
+        PooledRatios.of(inside, [known.drawn for known in cases]),
+        PooledRatios.of(summaries, drawn),
+    )
 
 
 def folds(cases: list[Known], rng: np.random.Generator) -> Iterator[set[int]]:
@@ -214,17 +254,17 @@ def forecasts(learnt: Learnt, known: Known) -> dict[str, Forecast]:
     """Foretell the volumes of one case in every way."""
     response, voxel_volume = learnt.calibration.apply(known.data), known.data.grid.voxel_volume
     summary = VolumeSummary.of(response)
-    found = learnt.model.distribution(summary, voxel_volume)
-    by_name = {NEW: Forecast(found, {level: found.interval(level)[:2] for level in LEVELS})}
     expected = summary.expected * voxel_volume
-    assert learnt.calibration.volume is not None  # a fit to cases always has ratios
-    for name, ratios in ((POOLED, learnt.calibration.volume), (POOLED_OUT, learnt.out_of_fold)):
+    by_name = {}
+    assert learnt.calibration.volume is not None  # a fit to cases always has a model
+    for name, model in ((NEW, learnt.model), (AS_FITTED, learnt.calibration.volume)):
+        found = model.distribution(summary, voxel_volume)
+        by_name[name] = Forecast(found, {level: found.interval(level)[:2] for level in LEVELS})
+    for name, ratios in ((POOLED, learnt.pooled), (POOLED_OUT, learnt.pooled_out)):
+        low, high = np.transpose([ratios.bounds(level) * expected for level in LEVELS])
+        ends = zip(low.tolist(), high.tolist(), strict=True)
         by_name[name] = Forecast(
-            weighted(
-                [ratio * expected for case in ratios.ratios for ratio in case],
-                [1 / len(case) for case in ratios.ratios for _ in case],
-            ),
-            {level: (ratios.bounds(level)[0] * expected, ratios.bounds(level)[1] * expected) for level in LEVELS},
+            weighted(ratios.values * expected, ratios.weights), dict(zip(LEVELS, ends, strict=True))
         )
     thresholds = (np.arange(100) + 0.5) / 100
     above = response.size - np.searchsorted(np.sort(response, axis=None), thresholds, side="right")
@@ -322,7 +362,7 @@ def by_ambiguity(found: dict[str, Scores], fitted_on: list[Known], cases: list[K
     thirds = np.array_split(np.argsort(softness, kind="stable"), 3)
     rows = []
     for label, third in zip(("clear", "between", "ambiguous"), thirds, strict=True):
-        for name in (NEW, POOLED):
+        for name in (NEW, AS_FITTED, POOLED):
             one = found[name]
             rows.append(
                 [
@@ -348,7 +388,7 @@ def interval(values: NDArray[np.float64], weights: NDArray[np.float64], *, mark:
     """A mean over cases with its bootstrap interval."""
     found = Interval.of(float(values.mean()), weighted_means(weights, values))
     text = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
-    return f"**{text}**" if mark and not found.low <= 0 <= found.high else text
+    return f"**{text}**" if mark and not round(found.low, 2) <= 0 <= round(found.high, 2) else text
 
 
 def percent(shares: NDArray[np.float64]) -> str:

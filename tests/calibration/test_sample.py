@@ -120,9 +120,17 @@ def test_rows_of_low_probabilities_keep_their_sums_exactly(seed, scale):
 def test_there_are_few_rows_of_low_probabilities_however_many_voxels():
     rng = np.random.default_rng(0)
     p = (FLOOR * 2.0 ** -rng.uniform(0, 19, (400, 500))).astype(np.float32)
-    sample = sampled(tt.Case("c", probability=p, raters=[np.zeros(p.shape, np.uint8)], spacing=(1.0, 1.0)))
-    assert sample.low.weight.sum() == p.size
-    assert sample.low.weight.size <= 19 * 128 + 2
+    p[::7] = 0
+    raters = [(rng.random(p.shape) < 0.1).astype(np.uint8) for _ in range(3)]
+    r = np.mean(raters, axis=0)
+    sample = sampled(tt.Case("c", probability=p, raters=raters, spacing=(1.0, 1.0)))
+    low = sample.low
+    assert low.weight.sum() == np.count_nonzero(p)
+    assert 18 * 128 < low.weight.size <= 19 * 128 + 2  # 8 of 1024 levels per octave in a row
+    assert low.weight @ low.probability == pytest.approx(p.sum(dtype=float), rel=1e-12)
+    assert low.weight @ low.response == pytest.approx(r[p > 0].sum(), rel=1e-12)
+    assert low.weight @ low.squared == pytest.approx((r[p > 0] ** 2).sum(), rel=1e-12)
+    assert (sample.missed, sample.rest) == pytest.approx((r[p == 0].sum(), (r[p == 0] ** 2).sum()))
 
 
 def test_probabilities_that_rounding_put_outside_count_as_0_and_1():

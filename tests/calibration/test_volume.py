@@ -1,4 +1,4 @@
-"""Expected volumes and their intervals: numbers worked out by hand, and coverage where the answer is known."""
+"""Estimated volumes: what is counted of each case, what a fit learns of it, and what is said of a further case."""
 
 import json
 import math
@@ -10,23 +10,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twintrack as tt
-from twintrack.calibration.volume import LEVEL, CaseTally, VolumeRatios, estimate_volume
+from twintrack.calibration.volume import LEVEL, CaseTally, VolumeInterval, estimate_volume
+from twintrack.calibration.volume_distribution import VolumeModel, VolumeSummary
 from twintrack.compute.levels import level_histogram
-from twintrack.errors import CalibrationError
+from twintrack.errors import CalibrationError, InputError
 
 from .conftest import make_case
-
-RATIOS = st.lists(
-    st.lists(st.floats(0, 10), min_size=1, max_size=4).map(lambda case: tuple(sorted(case))), min_size=1, max_size=30
-)
 
 
 def tally_of(p, masks=()):
     return CaseTally.of(level_histogram(np.float32(p)), {str(k): np.uint8(mask) for k, mask in enumerate(masks)})
 
 
-def ratios_of(*cases):
-    return VolumeRatios(ratios=cases)
+def learnt_from(fitted, cases):
+    """The model from responses and masks, voxel by voxel."""
+    summaries = [VolumeSummary.of(fitted.apply(case)) for case in cases]
+    drawn = [[int(mask.sum()) for mask in case.read().raters.values()] for case in cases]
+    return VolumeModel.fit(summaries, drawn)
+
+
+def assert_close(found, wanted):
+    """Of tallies a few neighbouring levels share a response."""
+    assert found.spread == wanted.spread
+    assert [len(case) for case in found.scores] == [len(case) for case in wanted.scores]
+    for one, other in zip(found.scores, wanted.scores, strict=True):
+        assert one == pytest.approx(other, rel=5e-3, abs=5e-3)
 
 
 def square(p):
@@ -39,199 +47,171 @@ def test_a_tally_worked_out_by_hand():
     assert tally.voxels.tolist() == [2, 1]
     assert tally.probability == pytest.approx([0.25, 1], rel=1e-3)
     assert tally.drawn == (0, 1, 3)
-    assert tally.expected(square, pin_zero=True) == pytest.approx(2 * 0.0625 + 1, rel=1e-3)
+    found = tally.summary(square, pin_zero=True)
+    r = 0.0625
+    assert found.expected == pytest.approx(2 * r + 1, rel=1e-3)
+    assert found.majority == pytest.approx(2 * r**2 * (3 - 2 * r) + 1, rel=1e-3)
+    assert found.disagreement == pytest.approx(2 * r * (1 - r), rel=2e-3)
 
 
 def test_the_response_at_zero_counts_unless_it_is_pinned():
     tally = tally_of([[0.0, 0.0, 0.0, 1.0]])
-    assert tally.expected(lambda p: np.full(np.shape(p), 0.5), pin_zero=True) == 0.5
-    assert tally.expected(lambda p: np.full(np.shape(p), 0.5), pin_zero=False) == 2.0
+
+    def half(p):
+        return np.full(np.shape(p), 0.5)
+
+    assert tally.summary(half, pin_zero=True) == VolumeSummary(0.5, 0.5, 0.25)
+    assert tally.summary(half, pin_zero=False) == VolumeSummary(2.0, 2.0, 1.0)
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 5))
-def test_expected_volume_from_the_tally_is_that_of_the_voxels(seed, power):
+def test_the_summary_of_the_tally_is_that_of_the_voxels(seed, power):
     p = np.random.default_rng(seed).random(2000, np.float32) ** 4
-    found = tally_of(p).expected(lambda q: np.asarray(q, np.float64) ** power, pin_zero=True)
-    assert found == pytest.approx((p.astype(np.float64) ** power).sum(), rel=2e-3)
+    found = tally_of(p).summary(lambda q: np.asarray(q, np.float64) ** power, pin_zero=True)
+    wanted = VolumeSummary.of(p.astype(np.float64) ** power)
+    assert found.expected == pytest.approx(wanted.expected, rel=2e-3)
+    assert found.majority == pytest.approx(wanted.majority, rel=4e-3)
+    assert found.disagreement == pytest.approx(wanted.disagreement, rel=4e-3)
 
 
-def test_fit_learns_the_ratios_of_its_cases(cases):
-    fitted = tt.fit(cases)
-    found = []
-    for case in cases:
-        expected = float(fitted.apply(case).sum(dtype=np.float64))
-        found.append(tuple(sorted(mask.sum() / expected for mask in case.read().raters.values())))
-    assert [len(case) for case in fitted.volume.ratios] == [len(case) for case in sorted(found)]
-    for one, other in zip(fitted.volume.ratios, sorted(found), strict=True):
-        assert one == pytest.approx(other, rel=1e-3)
+@pytest.mark.parametrize("pin_zero", [True, False])
+def test_fit_learns_the_volumes_of_its_cases(cases, pin_zero):
+    fitted = tt.fit(cases, method="isotonic", pin_zero=pin_zero)
+    assert_close(fitted.volume, learnt_from(fitted, cases))
 
 
 def test_what_raters_drew_outside_the_roi_counts_as_drawn():
     roi = np.zeros((4, 16, 16), np.uint8)
     roi[:, :, :8] = 1
     case = make_case(3, roi=roi)
-    fitted = tt.fit([case])
-    expected = float(fitted.apply(case).sum(dtype=np.float64))
-    drawn = sorted(int(mask.sum()) for mask in case.read().raters.values())
-    assert fitted.volume.ratios[0] == pytest.approx([n / expected for n in drawn], rel=1e-3)
+    fitted = tt.fit([case], method="isotonic")
+    assert_close(fitted.volume, learnt_from(fitted, [case]))
+    assert max(int(mask[:, :, 8:].sum()) for mask in case.read().raters.values()) > 0
 
 
 @pytest.mark.parametrize("options", [{"target": "rater:1"}, {"target": "staple"}, {"weighting": "cases"}])
-def test_ratios_are_of_all_raters_whatever_is_fitted(options):
+def test_volumes_are_of_all_raters_whatever_is_fitted(options):
     cases = [make_case(seed, n_raters=3) for seed in range(3)]
-    fitted = tt.fit(cases, **options)
-    assert [len(case) for case in fitted.volume.ratios] == [3, 3, 3]
-    expected = float(fitted.apply(cases[0]).sum(dtype=np.float64))
-    wanted = sorted(mask.sum() / expected for mask in cases[0].read().raters.values())
-    assert any(case == pytest.approx(wanted, rel=1e-3) for case in fitted.volume.ratios)
+    fitted = tt.fit(cases, method="isotonic", **options)
+    assert [len(case) for case in fitted.volume.scores] == [3, 3, 3]
+    assert_close(fitted.volume, learnt_from(fitted, cases))
 
 
-def test_a_case_of_which_nothing_is_expected_gives_no_ratio():
+def test_a_case_of_which_nothing_is_expected_tells_nothing():
     nothing = tt.Case("none", probability=np.zeros((4, 16, 16), np.float32), raters=[np.ones((4, 16, 16), np.uint8)])
-    fitted = tt.fit([nothing, make_case(1, n_members=1)])
-    assert len(fitted.volume.ratios) == 1
-
-
-def test_bounds_worked_out_by_hand():
-    # 39 cases with one rater each; 1 more takes 1 of 40 at an end: 5 % of 40 are 2, so the second from either end.
-    ratios = ratios_of(*((k / 10,) for k in range(1, 40)))
-    assert ratios.bounds(0.9) == (pytest.approx(0.2), pytest.approx(3.8), pytest.approx(0.9))
-    # 19 cases: 5 % of 20 is 1, the first from either end.
-    assert ratios_of(*((k / 10,) for k in range(1, 20))).bounds(0.9)[:2] == (pytest.approx(0.1), pytest.approx(1.9))
-    # A case's raters share its weight: 3 × 1/3 make up the one case that may lie beyond, so the end is its third value.
-    shared = ratios_of((0.01, 0.02, 0.03), *((k / 10,) for k in range(2, 40)))
-    assert shared.bounds(0.9)[0] == pytest.approx(0.2)
-    one_less = ratios_of((0.01, 0.02, 5.0), *((k / 10,) for k in range(2, 39)))
-    assert one_less.bounds(0.9)[0] == pytest.approx(0.2)
-
-
-def test_thirds_of_a_case_make_a_whole_one():
-    # 39 cases of three raters: 95 % of 40 are 38, which 114 thirds, the values 0 … 113, reach only up to rounding.
-    ratios = ratios_of(*((3 * k + 0.0, 3 * k + 1.0, 3 * k + 2.0) for k in range(39)))
-    assert ratios.bounds(0.9)[:2] == (3.0, 113.0)
-
-
-def test_few_cases_promise_less():
-    low, high, promised = ratios_of((0.5,), (0.8, 1.4), (1.0,), (1.1,), (2.0,)).bounds(0.9)
-    assert (low, high) == (0.5, 2.0)
-    assert promised == pytest.approx(1 - 2 / 6)
-
-
-@settings(deadline=None)
-@given(RATIOS, st.randoms())
-def test_bounds_are_ratios_in_order_and_not_of_the_cases_order(cases, random):
-    low, high, promised = ratios_of(*cases).bounds()
-    values = [ratio for case in cases for ratio in case]
-    assert low <= high
-    assert {low, high} <= set(values)
-    assert 0 <= promised <= LEVEL
-    shuffled = list(cases)
-    random.shuffle(shuffled)
-    assert ratios_of(*shuffled).bounds() == (low, high, promised)
-
-
-@settings(deadline=None)
-@given(RATIOS, st.floats(0.05, 0.9), st.floats(0.05, 0.9))
-def test_more_coverage_is_never_a_narrower_interval(cases, one, other):
-    low, high, promised = ratios_of(*cases).bounds(min(one, other))
-    wide_low, wide_high, wide_promised = ratios_of(*cases).bounds(max(one, other))
-    assert wide_low <= low <= high <= wide_high
-    assert wide_promised >= promised
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 10), min_size=1, max_size=40), st.integers(1, 4))
-def test_raters_who_agree_count_as_one(values, n_raters):
-    alone = ratios_of(*((value,) for value in values)).bounds()
-    assert ratios_of(*((value,) * n_raters for value in values)).bounds() == pytest.approx(alone)
-
-
-@pytest.mark.parametrize(("n_cases", "n_raters", "between"), [(25, 3, 0.3), (60, 5, 0.5), (12, 2, 0.4), (40, 1, 0.2)])
-def test_the_interval_holds_a_further_raters_volume_as_often_as_promised(n_cases, n_raters, between):
-    # Ratios with a common factor per case and one per rater, log-normal; a further case with one rater.
-    rng = np.random.default_rng(n_cases)
-    repeats, held, promised = 3000, 0, 0.0
-    for _ in range(repeats):
-        factor = np.exp(between * rng.normal(size=(n_cases + 1, 1)) + 0.3 * rng.normal(size=(n_cases + 1, n_raters)))
-        low, high, promised = ratios_of(*map(tuple, factor[:-1].tolist())).bounds()
-        held += low <= factor[-1, 0] <= high
-    error = math.sqrt(LEVEL * (1 - LEVEL) / repeats)
-    assert held / repeats >= promised - 3 * error
-    assert held / repeats <= promised + (0.12 if n_cases < 19 else 0.07)
+    fitted = tt.fit([nothing, make_case(1, n_members=1)], method="isotonic")
+    assert fitted.volume.n_cases == 1
 
 
 def test_an_estimate_worked_out_by_hand():
-    response = np.float32([[0.25, 0.5], [0.25, 0.0]])
-    ratios = ratios_of((0.5,), (0.8, 1.4), (1.0,), (1.1,), (2.0,))
-    found = estimate_volume(response, voxel_volume=3.0, ratios=ratios)
-    assert found.expected == 3.0
+    # Where all is sure, E = M = 100 voxels and S = 0.02 M = 2, so a = √102; and a volume of 119 voxels, with
+    # √(119 + 2) = 11, has a score of a (11 − a) = 11 √102 − 102.
+    response = np.append(np.ones(100, np.float32), np.zeros(20, np.float32))
+    score = 11 * math.sqrt(102) - 102
+    model = VolumeModel(scores=[(-200.0, 0.0)] + [(0.0,)] * 36 + [(score,)] * 2)
+    found = estimate_volume(response, voxel_volume=3.0, model=model)
+    assert found.expected == 300
     assert found.reason is None
-    assert (found.interval.low, found.interval.high) == (1.5, 6.0)
-    assert (found.interval.level, found.interval.n_cases) == (0.9, 5)
+    # 5 % of 40 cases are two at each end. Above, those are the further case and one of 119 voxels, so the other one is
+    # the end; below, the further case and half a case of 0 voxels, so one of 100 voxels is.
+    assert found.interval == VolumeInterval(pytest.approx(300), pytest.approx(3 * 119), 0.9, pytest.approx(0.9), 39)
+    assert found.distribution.quantile(0.5) == pytest.approx(300)
+    assert found.distribution.probability_empty == pytest.approx(0.5 / 40)
+
+
+def test_few_cases_promise_less_and_reach_over_all_of_them():
+    response = np.ones(100, np.float32)
+    scores = [-5.0, -1.0, 0.0, 1.0, 5.0]
+    found = estimate_volume(response, voxel_volume=1.0, model=VolumeModel(scores=[(score,) for score in scores]))
     assert found.interval.promised == pytest.approx(2 / 3)
+    low, *_, high = found.distribution.volume[~found.distribution.further]
+    assert found.interval.low <= low < 100 < high <= found.interval.high
+    assert found.interval.level == LEVEL
 
 
 @pytest.mark.parametrize(
-    ("response", "ratios", "reason"),
+    ("response", "model", "reason"),
     [
-        ([0.5], None, "fit it again"),
-        ([0.5], ratios_of((1.0,), (1.0,), (1.0,), (1.0,)), "the calibration has 4 cases .* needs 5"),
-        ([0.0], ratios_of(*[(1.0,)] * 5), "the expected volume is 0"),
+        ([0.5], None, r"fitted by an older TwinTrack; fit it again"),
+        ([0.5], VolumeModel(scores=[(0.0,)] * 4), "the calibration has 4 cases .* needs 5"),
+        ([0.0], VolumeModel(scores=[(0.0,)] * 5), "the expected volume is 0"),
     ],
 )
-def test_no_interval_has_a_reason(response, ratios, reason):
-    found = estimate_volume(np.float32(response), voxel_volume=2.0, ratios=ratios)
+def test_no_interval_has_a_reason(response, model, reason):
+    found = estimate_volume(np.float32(response), voxel_volume=2.0, model=model)
     assert found.interval is None
+    assert found.distribution is None
     assert re.search(reason, found.reason)
     assert found.expected == 2.0 * sum(response)
 
 
+def test_what_is_no_response_is_refused():
+    with pytest.raises(InputError, match="expected responses between 0 and 1"):
+        estimate_volume(np.float32([0.5, 1.5]), voxel_volume=1.0, model=None)
+
+
 def test_a_large_volume_is_summed_without_losing_digits():
     response = np.full(40_000_000, 0.1, np.float32)
-    expected = estimate_volume(response, voxel_volume=1.0, ratios=None).expected
+    expected = estimate_volume(response, voxel_volume=1.0, model=None).expected
     assert expected == pytest.approx(4e7 * float(np.float32(0.1)), rel=1e-9)
 
 
 def test_a_table_without_tallies_gives_a_calibration_without_intervals(cases):
     table = tt.tabulate(cases)
-    fitted = tt.fit(tt.ResponseTable(table.counts, table.target, table.weighting, table.records))
+    fitted = tt.fit(tt.ResponseTable(table.counts, table.target, table.weighting, table.records), method="isotonic")
     assert fitted.volume is None
     assert "fit it again" in fitted.estimate_volume(np.float32([0.5]), voxel_volume=1.0).reason
-    assert tt.fit(table).volume is not None
+    assert tt.fit(table, method="isotonic").volume is not None
 
 
-def without_volume(cases, path):
-    """A file as version 1 wrote it."""
-    tt.fit(cases).save(path)
-    content = json.loads(path.read_text())
-    del content["volume"]
-    path.write_text(json.dumps(content | {"schema_version": 1}))
-    return path
+OLDER = {1: None, 2: {"ratios": [[0.5, 1.0], [0.9, 1.1]] * 3}}
 
 
-def test_a_file_of_version_1_is_still_read(cases, tmp_path):
-    loaded = tt.load_calibration(without_volume(cases, tmp_path / "old.json"))
+@pytest.mark.parametrize("version", OLDER)
+def test_a_file_of_an_older_version_is_still_read_and_gives_no_interval(cases, tmp_path, version):
+    tt.fit(cases, method="isotonic").save(tmp_path / "old.json")
+    content = json.loads((tmp_path / "old.json").read_text()) | {"volume": OLDER[version], "schema_version": version}
+    if OLDER[version] is None:
+        del content["volume"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    loaded = tt.load_calibration(tmp_path / "old.json")
     assert loaded.volume is None
-    assert loaded.schema_version == 1
+    assert loaded.schema_version == version
     p = np.random.default_rng(0).random((5, 5), dtype=np.float32)
-    assert (loaded.apply(p) == tt.fit(cases).apply(p)).all()
+    assert (loaded.apply(p) == tt.fit(cases, method="isotonic").apply(p)).all()
+    found = loaded.estimate_volume(loaded.apply(p), voxel_volume=2.0)
+    assert found.expected > 0
+    assert found.interval is None
+    assert "fitted by an older TwinTrack; fit it again" in found.reason
+    loaded.save(tmp_path / "again.json")
+    assert tt.load_calibration(tmp_path / "again.json") == loaded
 
 
-def test_the_ratios_are_saved_without_names_and_read_back(cases, tmp_path):
-    fitted = tt.fit(cases)
+def test_the_scores_are_saved_without_names_and_read_back(cases, tmp_path):
+    fitted = tt.fit(cases, method="isotonic")
     fitted.save(tmp_path / "c.json")
     text = (tmp_path / "c.json").read_text()
     assert "case0" not in text
     assert tt.load_calibration(tmp_path / "c.json").volume == fitted.volume
 
 
-@pytest.mark.parametrize("ratios", [[[-0.1]], [[]], [[float("nan")]], [[float("inf")]], [["a"]]])
-def test_broken_ratios_are_refused(cases, tmp_path, ratios):
-    tt.fit(cases).save(tmp_path / "c.json")
-    content = json.loads((tmp_path / "c.json").read_text()) | {"volume": {"ratios": ratios}}
+@pytest.mark.parametrize(
+    ("volume", "where"),
+    [
+        ({"scores": [[]]}, "scores"),
+        ({"scores": [[float("nan")]]}, "scores"),
+        ({"scores": [[float("inf")]]}, "scores"),
+        ({"scores": [["a"]]}, "scores"),
+        ({"scores": [[0.0]], "spread": "none"}, "spread"),
+        ({"ratios": [[1.0]]}, "scores"),
+    ],
+)
+def test_a_broken_volume_is_refused(cases, tmp_path, volume, where):
+    tt.fit(cases, method="isotonic").save(tmp_path / "c.json")
+    content = json.loads((tmp_path / "c.json").read_text()) | {"volume": volume}
     (tmp_path / "c.json").write_text(json.dumps(content))
-    with pytest.raises(CalibrationError, match=r"not a valid calibration: volume\.ratios"):
+    with pytest.raises(CalibrationError, match=rf"not a valid calibration: volume\.{where}"):
         tt.load_calibration(tmp_path / "c.json")
 
 

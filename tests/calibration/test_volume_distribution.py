@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.integrate import quad
 
-from twintrack.calibration.volume import VolumeRatios
 from twintrack.calibration.volume_distribution import (
     FEWEST_TO_CHOOSE,
     VolumeDistribution,
@@ -226,16 +225,19 @@ def test_more_coverage_is_a_wider_interval_and_never_narrower_than_the_own_quant
 
 @settings(deadline=None)
 @given(SCORES, st.floats(0.05, 0.95), st.integers(0, 2**32 - 1))
-def test_where_all_can_be_promised_the_interval_is_that_of_pooled_ratios(cases, level, seed):
-    # The same weights and the same quantiles, wherever the further case's weight lies.
-    ratios = [tuple(abs(value) for value in case) for case in cases]
+def test_where_all_can_be_promised_the_ends_are_hierarchical_conformal_quantiles(cases, level, seed):
+    # Computed in another way, in twelfths of a case: wherever the further case's weight lies, no more than
+    # (1 − level)/2 of n + 1 cases may lie beyond an end when the further one does.
+    volumes = [tuple(abs(value) for value in case) for case in cases]
     further = np.random.default_rng(seed).uniform(0, 25, 7)
-    volume = np.concatenate([further, *map(np.array, ratios)])
-    weight = np.concatenate([np.full(7, 1 / 7), *(np.full(len(case), 1 / len(case)) for case in ratios)])
+    volume = np.concatenate([further, *map(np.array, volumes)])
+    weight = np.concatenate([np.full(7, 1 / 7), *(np.full(len(case), 1 / len(case)) for case in volumes)])
     order = np.argsort(volume, kind="stable")
-    low, high, promised = VolumeDistribution(volume[order], weight[order], order < 7, len(ratios)).interval(level)
-    if promised == level and ratios:
-        assert (low, high) == VolumeRatios(ratios=ratios).bounds(level)[:2]
+    low, high, promised = VolumeDistribution(volume[order], weight[order], order < 7, len(volumes)).interval(level)
+    if promised == level and volumes:
+        twelfths = sorted(value for case in volumes for value in case for _ in range(12 // len(case)))
+        inside = math.ceil((1 + level) / 2 * 12 * (len(volumes) + 1) - 1e-6)
+        assert (low, high) == (twelfths[-inside], twelfths[inside - 1])
 
 
 @settings(deadline=None, max_examples=25)

@@ -140,7 +140,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Files:
     files = make_cohort(tmp_path_factory.mktemp("cohort") / "template")
     folders = [Path(folder) for folder in files.members]
     cohort = find_cohort(raters=[files.root / "raters"], members=folders, foreground=["tumour"])
-    fit(cohort).save(files.calibration)
+    fit(cohort, method="isotonic").save(files.calibration)
     return files
 
 

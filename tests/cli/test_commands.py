@@ -164,14 +164,15 @@ def test_outside_the_roi_the_response_is_exactly_0(run, files, write_image):
 
 def test_apply_tells_a_machine_what_it_wrote(run, files):
     told = json.loads(run("apply", files.calibration, *files.predicted, "--out", files.root / "r", "--json").out)
-    assert told == {"written": [str(files.root / "r" / f"{case}.nii.gz") for case in CASES], "skipped": {}}
+    maps = [str(files.root / "r" / f"{case}.nii.gz") for case in CASES]
+    assert told == {"written": maps, "skipped": {}, "flags": {}}
 
 
 def test_apply_does_not_ask_for_raters(run, files):
     listing = files.root / "cases.csv"
     listing.write_text("case,raters\nc2,3\n")
     assert run("apply", files.calibration, *files.predicted, "--cases", listing, "--out", files.root / "r").code == 0
-    assert [path.name for path in (files.root / "r").iterdir()] == ["c2.nii.gz"]
+    assert sorted(path.name for path in (files.root / "r").iterdir()) == ["c2.nii.gz", "flags.json"]
 
 
 def test_a_response_replaces_an_older_one_but_never_its_input(run, files, write_image):
@@ -194,6 +195,59 @@ def test_apply_warns_of_a_case_unlike_those_of_the_fit(run, files):
     assert "warning: case c1 is unlike the cases of the calibration: it has 1 members" in done.err
 
 
+def predict_nothing(softmax):
+    softmax[0] += softmax[2]
+    softmax[2] = 0
+
+
+def flags_of(folder):
+    return json.loads((folder / "flags.json").read_text())
+
+
+def test_apply_writes_which_cases_are_unlike_those_of_the_fit(run, files):
+    out = files.root / "r"
+    assert run("apply", files.calibration, *files.predicted, "--out", out).code == 0
+    assert flags_of(out) == {
+        "schema_version": 1,
+        "n_cases": 5,
+        "n_flagged": 0,
+        "n_fitted": 5,
+        "checked": list(CASES),
+        "flags": {},
+    }
+
+
+@pytest.mark.filterwarnings("default::twintrack.errors.TwinTrackWarning")
+def test_a_flagged_case_is_named_everywhere(run, files):
+    for member in ("a", "b"):
+        files.change(member, "c3", predict_nothing)
+    out = files.root / "r"
+    done = run("apply", files.calibration, *files.predicted, "--out", out)
+    assert done.code == 0
+    reason = "nothing was predicted: no probability reaches 0.001; in every fitted case some did"
+    assert f"warning: case c3 is unlike the cases of the calibration: {reason}" in done.err
+    assert "flagged: 1 of 5 cases are unlike those of the calibration" in done.err
+    assert f"The reasons are in {out / 'flags.json'}" in done.err
+    assert done.err.count(reason) == 1
+    found = flags_of(out)
+    assert (found["n_cases"], found["n_flagged"], found["flags"]) == (5, 1, {"c3": [reason]})
+    told = json.loads(run("apply", files.calibration, *files.predicted, "--out", out, "--json").out)
+    assert told["flags"] == {"c3": [reason]}
+
+
+def test_an_older_calibration_says_that_it_knows_little_of_its_cases(run, files):
+    content = json.loads(files.calibration.read_text())
+    del content["guard"]
+    (files.root / "old.json").write_text(json.dumps(content | {"schema_version": 2}))
+    for member in ("a", "b"):
+        files.change(member, "c3", predict_nothing)
+    done = run("apply", files.root / "old.json", *files.predicted, "--out", files.root / "r")
+    assert done.code == 0
+    assert "the calibration does not say what its cases looked like" in done.err
+    assert "flagged" not in done.err
+    assert (flags_of(files.root / "r")["n_fitted"], flags_of(files.root / "r")["flags"]) == (0, {})
+
+
 def test_evaluate_writes_scores_that_can_be_recomputed(run, files):
     given = ("--calibration", files.calibration, "--repeats", 20, "--out", files.root / "scores")
     done = run("evaluate", *files.drawn, *files.predicted, *given)
@@ -201,6 +255,7 @@ def test_evaluate_writes_scores_that_can_be_recomputed(run, files):
     with (files.root / "scores" / "scores.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["case"], row["prediction"]) for row in rows] == [(c, p) for c in CASES for p in ("raw", "calibrated")]
+    assert {row["flags"] for row in rows} == {"0"}
     for row in rows[::2]:
         error = np.mean((mean_probability(files, row["case"]) - mean_response(files, row["case"])) ** 2)
         assert float(row["mse"]) == pytest.approx(error, rel=1e-5)

@@ -132,7 +132,7 @@ def test_the_simulated_demo_runs_the_main_job_and_names_its_files(phantoms, tmp_
     assert "the median test case by the raw ensemble's Dice" in said.out
     assert (out / "case.png").read_bytes().startswith(b"\x89PNG")
     (cohort,) = out.glob("cohort-*")
-    first, _ = sorted((cohort / "prediction-simulated" / "responses").iterdir())
+    first, _ = sorted((cohort / "prediction-simulated" / "responses").glob("*.nii.gz"))
     image = sitk.ReadImage(str(cohort / "raters" / first.name.removesuffix(".nii.gz") / "image.nii.gz"))
     response = sitk.ReadImage(str(first))
     assert response.GetSpacing() == image.GetSpacing()

@@ -66,6 +66,7 @@ def test_predict_gives_what_apply_gives(process, files, given):
         assert (levels == np.floor(response * 3 + 0.5)).all()
     assert "Volumes" in done.out
     assert "≥2 of 3 ml" in done.out
+    assert "a further rater's median ml" in done.out
     assert "(67 %)" in done.out  # what five calibration cases can promise
     assert "wrote 5 cases into" in done.out
     assert "Predicting: case c5 (5 of 5): writing" in done.err
@@ -81,6 +82,9 @@ def test_the_result_as_json_is_what_was_written(run, files, given):
         assert summary["n_raters"] == 5
         assert summary["calibration"]["n_cases"] == 5
         assert summary["interval"]["n_cases"] == 5
+        quantiles = list(summary["distribution"]["quantiles_mm3"].values())
+        assert quantiles == sorted(quantiles)
+        assert summary["interval"]["low_mm3"] <= quantiles[1] <= quantiles[3] <= summary["interval"]["high_mm3"]
 
 
 def test_a_second_run_does_nothing_unless_told_to(run, files, given):
@@ -134,7 +138,30 @@ def test_a_calibration_without_volumes_says_why_there_is_no_interval(run, files,
     assert "no interval: the calibration holds no volumes of its raters" in done.err
     summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text())
     assert summary["interval"] is None
+    assert summary["distribution"] is None
     assert "fit it again" in summary["no_interval"]
+
+
+@pytest.mark.filterwarnings("default::twintrack.errors.TwinTrackWarning")
+def test_a_case_unlike_those_of_the_calibration_is_flagged(run, files, given):
+    def predict_nothing(softmax):
+        softmax[0] += softmax[2]
+        softmax[2] = 0
+
+    for member in ("a", "b"):
+        files.change(member, "c3", predict_nothing)
+    shutil.rmtree(files.root / "bundle")  # it holds the hashes of the predictions
+    make_bundle(files.root / "bundle", files)
+    out = files.root / "p"
+    reason = "nothing was predicted: no probability reaches 0.001; in every fitted case some did"
+    for again in (False, True):  # the second run passes over what is done
+        done = run("predict", *given, "--out", out)
+        assert done.code == 0, done.err
+        assert (f"warning: case c3 is unlike the cases of the calibration: {reason}" in done.err) != again
+        assert "flagged: 1 of 5 cases are unlike those of the calibration" in done.err
+        summary = json.loads((out / "summaries" / "c3.json").read_text())
+        assert (summary["flags"], summary["notes"]) == ([reason], [])
+        assert json.loads((out / "summaries" / "c1.json").read_text())["flags"] == []
 
 
 def refused(done, message):

@@ -66,7 +66,7 @@ def test_pooled_errors_equal_those_of_all_voxels(cases):
 
 
 def test_calibration_on_the_same_cases_removes_the_pooled_error(cases):
-    found = tt.evaluate(cases, calibration=tt.fit(cases, exact=True), repeats=50)
+    found = tt.evaluate(cases, calibration=tt.fit(cases, exact=True, method="isotonic"), repeats=50)
     pooled = found.summary["scores"]["pooled_mhr_ece"]["predictions"]
     assert pooled["calibrated"]["value"] < 0.02 * pooled["raw"]["value"]
     mse = found.summary["scores"]["mse"]
@@ -88,7 +88,7 @@ def test_the_identity_changes_nothing(cases):
 
 
 def test_cases_that_were_not_fitted_are_not_said_to_be(cases):
-    found = tt.evaluate(cases[3:], calibration=tt.fit(cases[:3]), repeats=5)
+    found = tt.evaluate(cases[3:], calibration=tt.fit(cases[:3], method="isotonic"), repeats=5)
     assert found.summary["n_cases_seen_by_the_fit"] == 0
 
 
@@ -128,7 +128,7 @@ def test_bad_cases_stop_or_are_skipped(cases):
 
 
 def test_files_hold_what_was_found(cases, tmp_path):
-    found = tt.evaluate(cases, calibration=tt.fit(cases), repeats=5)
+    found = tt.evaluate(cases, calibration=tt.fit(cases, method="isotonic"), repeats=5)
     scores, summary = write_evaluation(found, tmp_path / "new" / "folder")
     with scores.open(newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -64,7 +64,7 @@ def folder(tmp_path_factory):
         for k, threshold in enumerate((0.3, 0.5, 0.6), start=1):
             mask = tt.Volume((p > threshold).astype(np.uint8), GRID)
             tt.write_volume(root / "raters" / f"c{seed}" / f"annotation_{k}.nii.gz", mask)
-    tt.fit(cohort_of(root)).save(root / "calibration.json")
+    tt.fit(cohort_of(root), method="isotonic").save(root / "calibration.json")
     create_bundle(root / "bundle", **given, calibration=root / "calibration.json")
     return root
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import twintrack as tt
+from twintrack.calibration.volume_distribution import VolumeSummary
 from twintrack.errors import CalibrationError, TwinTrackWarning
 from twintrack.pipeline.prediction import predict_case, raters_of
 
@@ -42,7 +43,10 @@ def test_only_the_box_is_calibrated(fake, calibration):
 def test_the_volume_is_the_sum_of_the_responses(fake, calibration):
     found = predict_case(fake, calibration, ct_of(), case_id="c")
     assert found.volume.expected == pytest.approx(found.response.sum(dtype=float) * 2.5 * 0.8 * 0.7)
-    assert found.volume.interval.low < found.volume.expected < found.volume.interval.high
+    assert found.volume.interval.low < found.volume.distribution.quantile(0.5) < found.volume.interval.high
+    summary = VolumeSummary.of(found.response)
+    wanted = calibration.volume.distribution(summary, found.segmentation.grid.voxel_volume)
+    assert (found.volume.distribution.volume == wanted.volume).all()
     assert found.volume.interval.n_cases == 6
 
 
@@ -60,12 +64,26 @@ def test_another_foreground_is_refused(calibration):
     predict_case(Fake(foreground=None), calibration, ct_of(), case_id="c")
 
 
-def test_what_is_warned_of_is_noted_too(calibration):
+def test_what_is_warned_of_is_flagged_too(calibration):
     fake = Fake(n_members=3, notes=("nothing was found",))
     with pytest.warns(TwinTrackWarning, match="case c is unlike .* it has 3 members") as warned:
         found = predict_case(fake, calibration, ct_of(), case_id="c")
     assert len(warned) == 1
-    assert found.notes == ("nothing was found", str(warned[0].message))
+    assert found.notes == ("nothing was found",)
+    assert found.flags == ("it has 3 members, the fitted cases [2]",)
+
+
+def test_a_case_like_those_of_the_calibration_is_not_flagged(fake):
+    found = predict_case(fake, calibration_of(guarded=True), ct_of(), case_id="c")
+    assert found.flags == ()
+
+
+def test_predictions_unlike_those_of_the_calibration_are_flagged(fake):
+    ct = ct_of()
+    ct.array[...] = 400
+    with pytest.warns(TwinTrackWarning, match="case c is unlike .* its predicted volume is"):
+        found = predict_case(fake, calibration_of(guarded=True), ct, case_id="c")
+    assert any("its predicted volume is" in reason for reason in found.flags)
 
 
 def test_a_voxel_size_unlike_that_of_the_calibration_is_warned_of(fake, calibration):
@@ -79,7 +97,7 @@ def test_levels_are_of_the_most_raters_that_any_case_had():
         tt.Case(str(k), probability=np.full((2, 2), 0.5, np.float32), raters=[np.ones((2, 2), np.uint8)] * k)
         for k in (2, 4, 3)
     ]
-    assert raters_of(tt.fit(mixed)) == 4
+    assert raters_of(tt.fit(mixed, method="isotonic")) == 4
 
 
 def test_stages_are_reported_and_a_given_roi_is_handed_on(fake, calibration):

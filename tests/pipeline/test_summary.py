@@ -8,6 +8,7 @@ import pytest
 
 import twintrack as tt
 from twintrack.calibration.volume import VolumeEstimate, VolumeInterval
+from twintrack.calibration.volume_distribution import VolumeDistribution
 from twintrack.pipeline.prediction import Prediction
 from twintrack.pipeline.summary import describe_calibration, summarise
 from twintrack.segmentation.segmentation import Segmentation
@@ -15,7 +16,7 @@ from twintrack.segmentation.segmentation import Segmentation
 RESPONSE = np.float32([[[0.0, 0.2], [0.6, 1.0]]])
 
 
-def prediction_of(response=RESPONSE, *, interval=None, reason=None, foreground=("tumour",)):
+def prediction_of(response=RESPONSE, *, distribution=None, interval=None, reason=None, foreground=("tumour",)):
     grid = tt.Grid(
         shape=(3, 4, 5),
         spacing=(2.0, 1.0, 0.5),
@@ -32,12 +33,15 @@ def prediction_of(response=RESPONSE, *, interval=None, reason=None, foreground=(
         roi_source="coarse",
         foreground=foreground,
     )
-    expected = float(response.sum()) * 1.0
-    return Prediction(seen, response, VolumeEstimate(expected, interval, reason), 5, ("a note",))
+    volume = VolumeEstimate(float(response.sum()) * 1.0, distribution, interval, reason)
+    return Prediction(seen, response, volume, 5, ("a note",), ("a flag",))
 
 
 def test_a_summary_worked_out_by_hand():
-    found = summarise(prediction_of(interval=VolumeInterval(1.0, 2.5, 0.9, 0.6, 4)))
+    distribution = VolumeDistribution(
+        np.array([0.0, 1.0, 2.0, 4.0]), np.array([0.2, 1, 0.8, 2]), np.array([True, False, True, False]), 3
+    )
+    found = summarise(prediction_of(distribution=distribution, interval=VolumeInterval(1.0, 2.5, 0.9, 0.6, 4)))
     found = json.loads(json.dumps(found, allow_nan=False))
     assert (found["case"], found["members"], found["foreground"]) == ("c1", ["a", "b"], ["tumour"])
     assert found["grid"]["shape"] == [3, 4, 5]
@@ -45,15 +49,22 @@ def test_a_summary_worked_out_by_hand():
     assert found["expected_volume_mm3"] == pytest.approx(1.8)
     assert found["interval"] == {"low_mm3": 1.0, "high_mm3": 2.5, "level": 0.9, "promised": 0.6, "n_cases": 4}
     assert found["no_interval"] is None
+    assert found["distribution"] == {
+        "mean_mm3": pytest.approx((1.0 + 1.6 + 8.0) / 4),
+        "quantiles_mm3": {"0.05": 0.0, "0.25": 1.0, "0.5": 2.0, "0.75": 4.0, "0.95": 4.0},
+        "probability_empty": pytest.approx(0.05),
+    }
     assert found["n_raters"] == 5
     assert found["at_least_mm3"] == {"1": 3.0, "2": 2.0, "3": 2.0, "4": 1.0, "5": 1.0}
     assert found["highest_response"] == 1.0
     assert found["notes"] == ["a note"]
+    assert found["flags"] == ["a flag"]
 
 
 def test_no_interval_is_null_with_its_reason():
     found = summarise(prediction_of(np.zeros_like(RESPONSE), reason="the expected volume is 0", foreground=None))
     assert found["interval"] is None
+    assert found["distribution"] is None
     assert found["no_interval"] == "the expected volume is 0"
     assert found["expected_volume_mm3"] == 0
     assert found["highest_response"] == 0

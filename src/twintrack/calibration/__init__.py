@@ -1,7 +1,8 @@
 """From response tables to a fitted, saved and applied calibration."""
 
 from twintrack.calibration.calibration import Calibration, load_calibration
-from twintrack.calibration.fit import fit, tabulate
+from twintrack.calibration.count import tabulate
+from twintrack.calibration.fit import fit
 from twintrack.calibration.methods import METHODS
 from twintrack.calibration.table import ResponseTable
 

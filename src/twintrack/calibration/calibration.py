@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from twintrack.calibration.case_summary import CaseSummary
+from twintrack.calibration.guard import ShiftGuard
 from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
-from twintrack.calibration.provenance import Provenance
+from twintrack.calibration.provenance import MERGE, Provenance
 from twintrack.calibration.selection.choose import Selection
-from twintrack.calibration.volume import VolumeEstimate, VolumeRatios, estimate_volume
+from twintrack.calibration.uncertainty import Uncertainty
+from twintrack.calibration.volume import VolumeEstimate, estimate_volume
+from twintrack.calibration.volume_distribution import VolumeModel
 from twintrack.cohort import Case, CaseData
 from twintrack.cohort.checks import probability_array
 from twintrack.compute.blocks import blocks, flat
@@ -24,10 +28,14 @@ from twintrack.images.atomic import write_text
 
 SCHEMA_VERSION = 3
 """Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`, version 2
-no `selection` and no case-aware map."""
+another one, no `selection`, no `guard` and no case-aware map."""
 
-SPACING_SLACK = 0.1
-"""A voxel size is outside the range of the fitted cases if it differs by more than this fraction."""
+_FIRST_WITH_SCORES = 3  # version 2 kept drawn over expected volumes instead, which do not tell the scores
+
+SPACING_SLACK = 0.25
+"""A voxel size is outside the range of the fitted cases if it differs by more than this fraction. Scanners differ more
+than few cases show: at 0.1, one in fourteen further nodules lay outside the range of eight, at 0.25 one in 250; a voxel
+size that is wrong by a factor of two lay outside either way."""
 
 
 class Calibration(BaseModel):
@@ -37,9 +45,12 @@ class Calibration(BaseModel):
         schema_version: Version of the file.
         pin_zero: Whether a probability of exactly 0 keeps response 0.
         map: The fitted map.
-        volume: How the raters' volumes compare with the expected ones; None in a file of version 1, or where it was
-            fitted to a table that does not tell.
+        volume: How the volumes that raters draw are distributed; None in an older file, or where it was fitted to a
+            table that does not tell.
         selection: How candidates did on cases left out, where a method chose among several.
+        uncertainty: Maps of other draws of the patients; None where it was fitted to a table, or to one patient.
+        guard: What the fitted cases look like without their raters, by which cases unlike them are flagged; None in an
+            older file, or where it was fitted to a table that does not tell.
         provenance: What it was fitted on.
     """
 
@@ -48,8 +59,10 @@ class Calibration(BaseModel):
     schema_version: int = SCHEMA_VERSION
     pin_zero: bool = True
     map: AnyMap
-    volume: VolumeRatios | None = None
+    volume: VolumeModel | None = None
     selection: Selection | None = None
+    uncertainty: Uncertainty | None = None
+    guard: ShiftGuard | None = None
     provenance: Provenance
 
     @property
@@ -72,17 +85,11 @@ class Calibration(BaseModel):
                 is not the one the calibration was fitted for.
 
         Warns:
-            TwinTrackWarning: If number of members, ROI or voxel size are not those of the fitted cases.
+            TwinTrackWarning: If a case is unlike the fitted ones, once, with all reasons (`flags`). An array is not
+                checked: it has no members and no voxel size.
         """
-        if isinstance(case, Case):
-            self.check(case)
-            case = case.read(raters=False)
-        if isinstance(case, CaseData):
-            self._warn_if_unlike(case)
-            if isinstance(self.map, ConditionalMap):
-                self._require_described(case)
-                return self.map.respond(case, case.probability())
-            return self._apply_in_place(self.map, case.probability(), roi=case.roi)
+        if isinstance(case, Case | CaseData):
+            return self._apply_and_warn(case)[0]
         if isinstance(self.map, ConditionalMap):
             raise CalibrationError(
                 "a case-aware calibration looks at the members and the voxel size of a case; give a Case instead of an "
@@ -92,6 +99,58 @@ class Calibration(BaseModel):
         plain = array.reshape(1, -1) if array.ndim not in (2, 3) else array
         checked = probability_array(Volume.from_array(plain, name="the array of probabilities"))
         return self._apply_in_place(self.map, np.array(checked).reshape(array.shape), roi=None)
+
+    def apply_and_flag(self, case: Case | CaseData) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """Turn a case's probabilities into responses, and say in what it is unlike the fitted cases.
+
+        Args:
+            case: A case (which is read), or its voxels.
+
+        Returns:
+            The responses as from `apply`, and the reasons as from `flags`.
+
+        Raises:
+            TwinTrackError: As `apply`.
+
+        Warns:
+            TwinTrackWarning: If there is a reason, as `apply`.
+        """
+        return self._apply_and_warn(case)
+
+    def _apply_and_warn(self, case: Case | CaseData) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        data = self._read(case)
+        reasons = self.flags(data)
+        if reasons:
+            message = f"case {data.id} is unlike the cases of the calibration: {'; '.join(reasons)}"
+            warnings.warn(message, TwinTrackWarning, stacklevel=3)
+        if isinstance(self.map, ConditionalMap):
+            self._require_described(data)
+            return self.map.respond(data, data.probability()), reasons
+        return self._apply_in_place(self.map, data.probability(), roi=data.roi), reasons
+
+    def _read(self, case: Case | CaseData) -> CaseData:
+        if isinstance(case, CaseData):
+            return case
+        self.check(case)
+        return case.read(raters=False)
+
+    def flags(self, case: Case | CaseData) -> tuple[str, ...]:
+        """Say in what a case is unlike those the calibration was fitted on; its responses are then not to be trusted.
+
+        Args:
+            case: A case (which is read), or its voxels; raters are not looked at.
+
+        Returns:
+            The reasons, in words: another number of members, a missing ROI, a voxel size outside the fitted range, and
+            what the guard finds (`twintrack.calibration.guard`). None of them does not say that the calibration is
+            right for the case.
+
+        Raises:
+            TwinTrackError: If the case cannot be read, or its foreground is not the one the calibration was fitted for.
+        """
+        data = self._read(case)
+        found = [] if self.guard is None else self.guard.flags(CaseSummary.of(data))
+        return (*self._differences(data), *found)
 
     def _apply_in_place(
         self, response_map: ResponseMap, probability: NDArray[np.float32], *, roi: NDArray[np.uint8] | None
@@ -109,7 +168,7 @@ class Calibration(BaseModel):
         return probability
 
     def estimate_volume(self, response: NDArray[Any], *, voxel_volume: float) -> VolumeEstimate:
-        """Estimate the volume of a case, with the interval in which a further rater's is to be expected.
+        """Estimate the volume of a case, with the distribution and the interval of a further rater's.
 
         Args:
             response: The case's responses from `apply`; voxels that are 0 may be left out.
@@ -117,14 +176,17 @@ class Calibration(BaseModel):
 
         Returns:
             The estimate; see `twintrack.calibration.volume`.
-        """
-        return estimate_volume(response, voxel_volume=voxel_volume, ratios=self.volume)
-
-    def check(self, case: Case) -> None:
-        """Refuse a case whose foreground is not the one this calibration was fitted for.
 
         Raises:
-            CalibrationError: If both are known and differ.
+            InputError: If a response is not in [0, 1].
+        """
+        return estimate_volume(response, voxel_volume=voxel_volume, model=self.volume)
+
+    def check(self, case: Case) -> None:
+        """Refuse a case whose probability is not of what this calibration was fitted for.
+
+        Raises:
+            CalibrationError: If both foregrounds are known and differ, or members and channels are merged otherwise.
         """
         self.check_foreground(case.foreground, name=f"case {case.id}")
 
@@ -136,8 +198,14 @@ class Calibration(BaseModel):
             name: What it is the foreground of, for the message.
 
         Raises:
-            CalibrationError: If both are known and differ.
+            CalibrationError: If both are known and differ, or members and channels are not merged as they were for the
+                fit (which a file of another version could say).
         """
+        if self.provenance.merge != MERGE:
+            raise CalibrationError(
+                f"this calibration was fitted to the {self.provenance.merge}; this TwinTrack merges by the {MERGE}. "
+                "Fit it again."
+            )
         fitted = self.provenance.foreground
         if fitted and foreground and fitted != foreground:
             raise CalibrationError(
@@ -164,7 +232,8 @@ class Calibration(BaseModel):
                 f"cases was {'' if fitted.spacing_range else 'not '}known; a case-aware calibration measures in mm"
             )
 
-    def _warn_if_unlike(self, data: CaseData) -> None:
+    def _differences(self, data: CaseData) -> list[str]:
+        """Compare a case with the record of the fitted ones."""
         fitted = self.provenance
         unlike = []
         if len(data.members) not in fitted.members:
@@ -176,9 +245,7 @@ class Calibration(BaseModel):
             low, high = (np.array(bound) for bound in zip(*fitted.spacing_range, strict=True))
             if (sizes < low * (1 - SPACING_SLACK)).any() or (sizes > high * (1 + SPACING_SLACK)).any():
                 unlike.append(f"its voxel size {sizes} mm is outside the fitted range {fitted.spacing_range}")
-        if unlike:
-            message = f"case {data.id} is unlike the cases of the calibration: {'; '.join(unlike)}"
-            warnings.warn(message, TwinTrackWarning, stacklevel=3)
+        return unlike
 
     def save(self, path: Path | str) -> None:
         """Write the calibration as JSON; the file appears whole or not at all.
@@ -216,6 +283,8 @@ def load_calibration(path: Path | str) -> Calibration:
             f"{path} has schema version {found}; this TwinTrack knows versions up to {SCHEMA_VERSION}. "
             "Upgrade TwinTrack."
         )
+    if found < _FIRST_WITH_SCORES:
+        content.pop("volume", None)
     try:
         return Calibration.model_validate(content)
     except ValidationError as error:

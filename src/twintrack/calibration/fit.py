@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
 
 from twintrack.calibration.calibration import Calibration
+from twintrack.calibration.count import Counted, count_cases
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.exact import exact_curve
+from twintrack.calibration.guard import ShiftGuard
 from twintrack.calibration.methods import METHODS, AnyMap, ConditionalMap, fit_map
 from twintrack.calibration.provenance import Provenance
+from twintrack.calibration.rater_weights import rater_weight, vote_correlation, weighted_curve
 from twintrack.calibration.sample import CaseSample
-from twintrack.calibration.selection.candidates import expected_volume
+from twintrack.calibration.selection.candidates import volume_summary
 from twintrack.calibration.selection.choose import Selection
 from twintrack.calibration.selection.selected import CASE_AWARE, fit_selected
-from twintrack.calibration.table import ResponseTable, Weighting
+from twintrack.calibration.table import ResponseTable
 from twintrack.calibration.target import RESPONSE, Target
-from twintrack.calibration.volume import VolumeRatios
-from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.calibration.uncertainty import REPLICATES, Uncertainty, resampled, resampled_curves
+from twintrack.calibration.volume_distribution import VolumeModel
+from twintrack.cohort import Case, Cohort, OnBad, Progress
 from twintrack.errors import CalibrationError, TwinTrackError, TwinTrackWarning
 
 EXACT_METHODS = ("isotonic", "centered-isotonic")
@@ -26,15 +31,20 @@ EXACT_METHODS = ("isotonic", "centered-isotonic")
 ALL_METHODS = (*METHODS, *CASE_AWARE)
 """Every method's name."""
 
+FitWeighting: TypeAlias = Literal["voxels", "cases", "raters"]
+"""What counts alike: every voxel, every case, or every voxel by how much its raters tell."""
+
 
 def fit(
     cases: Iterable[Case] | ResponseTable,
     *,
     method: str = "isotonic",
     target: str = RESPONSE,
-    weighting: Weighting = "voxels",
+    weighting: FitWeighting = "voxels",
     exact: bool = False,
     pin_zero: bool = True,
+    replicates: int = REPLICATES,
+    seed: int = 0,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
@@ -46,12 +56,16 @@ def fit(
             which also looks at the voxel's surroundings and the case; or "auto", which leaves patients out to find the
             method that helps.
         target: "response" (the mean human response), "majority", "staple" or "rater:NAME".
-        weighting: "voxels": every voxel counts alike; "cases": every case does. A table has its own.
+        weighting: "voxels": every voxel counts alike; "cases": every case does; "raters": a voxel that few raters saw
+            counts less (`twintrack.calibration.rater_weights`; the case-aware methods do so by themselves). A table has
+            its own.
         exact: Fit the two isotonic methods to single probabilities instead of levels of less than 0.1 % width, in
             two passes; needs cases.
         pin_zero: Keep the response 0 where the probability is exactly 0, and leave such voxels out of the
             fit. Without it an isotonic map gives them the small response of what the members missed, everywhere
             inside the ROI.
+        replicates: How often the map is fitted again to resampled patients, to say how sure it is; 0: never.
+        seed: Of the resampling.
         on_bad: Called with a case that cannot be used and the reason; the fit goes on without it. None: raise.
         progress: Wraps the cases to show progress.
 
@@ -67,53 +81,86 @@ def fit(
     """
     wanted = Target(target).name
     _check_options(method, exact=exact, from_table=isinstance(cases, ResponseTable))
+    if weighting == "raters" and (wanted != RESPONSE or exact):
+        raise CalibrationError("weighting by raters goes with the response as target, and not with an exact fit")
     if method in CASE_AWARE:
         _check_case_aware(method, target=wanted, weighting=weighting, pin_zero=pin_zero)
     bad = set[str]()
-    samples: list[CaseSample] = []
     if isinstance(cases, ResponseTable):
-        table, curve = cases, cases.curve(target=wanted, pin_zero=pin_zero)
+        counted, good = Counted(cases), []
     else:
         cohort = Cohort(cases)
-        table, samples = _count(
+        counted = count_cases(
             cohort,
             target=wanted,
-            weighting=weighting,
+            weighting="voxels" if weighting == "raters" else weighting,
+            pin_zero=pin_zero,
             sampled=method in CASE_AWARE,
             on_bad=_noting(on_bad, bad),
             progress=progress,
         )
         good = [case for case in cohort if case.id not in bad]
-        curve = (
-            exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
-            if exact
-            else table.curve(target=wanted, pin_zero=pin_zero)
-        )
+    table = counted.table
+    if weighting == "raters":
+        curve = weighted_curve(table, pin_zero=pin_zero)
+    elif exact:
+        curve = exact_curve(table, good, target=wanted, pin_zero=pin_zero, progress=progress)
+    else:
+        curve = table.curve(target=wanted, pin_zero=pin_zero)
     _warn_if_nothing_drawn(curve)
-    fitted, selection = _fit(method, curve, samples)
+    fitted, selection, uncertainty = _fit(method, curve, counted, replicates=replicates, seed=seed)
     return Calibration(
         pin_zero=pin_zero,
         map=fitted,
-        volume=_volumes(fitted, table, samples, pin_zero=pin_zero),
+        volume=_volumes(fitted, table, counted.samples, pin_zero=pin_zero),
         selection=selection,
-        provenance=Provenance.of(table, target=wanted, exact=exact, n_skipped=len(bad)),
+        uncertainty=uncertainty,
+        guard=ShiftGuard.of(table.summaries) if table.summaries else None,
+        provenance=Provenance.of(table, target=wanted, weighting=weighting, exact=exact, n_skipped=len(bad)),
     )
 
 
-def _fit(method: str, curve: Curve, samples: list[CaseSample]) -> tuple[AnyMap, Selection | None]:
-    if method not in CASE_AWARE:
-        return fit_map(method, curve), None
-    fitted, selection = fit_selected(method, samples)
-    if isinstance(fitted, ConditionalMap):
-        return fitted, selection
-    # The sample has neighbouring levels in a row; the table has every level.
-    return fit_map(fitted.method, curve), selection
+def _fit(
+    method: str, curve: Curve, counted: Counted, *, replicates: int, seed: int
+) -> tuple[AnyMap, Selection | None, Uncertainty | None]:
+    selection = None
+    if method in CASE_AWARE:
+        weights = _rater_weights(counted)
+        fitted, selection = fit_selected(method, counted.samples, weights=weights)
+        if isinstance(fitted, ConditionalMap):
+            found = None
+            if replicates:
+                found = resampled(fitted, counted.samples, weights=weights, replicates=replicates, seed=seed)
+            return fitted, selection, found
+        method = fitted.method
+    # Also where it was chosen by samples: they have neighbouring levels in a row; the table has every level.
+    found = None
+    if replicates and counted.coarse:
+        found = resampled_curves(method, counted.coarse, replicates=replicates, seed=seed)
+    return fit_map(method, curve), selection, found
 
 
-def _volumes(fitted: AnyMap, table: ResponseTable, samples: list[CaseSample], *, pin_zero: bool) -> VolumeRatios | None:
+def _rater_weights(counted: Counted) -> list[float]:
+    """Let a case that few raters drew count less, by how much their votes repeat each other; 1 on average."""
+    correlation = vote_correlation(counted.table)
+    weights = [rater_weight(len(sample.drawn), correlation) for sample in counted.samples]
+    mean = sum(weights) / len(weights)
+    return [weight / mean for weight in weights]
+
+
+def _volumes(
+    fitted: AnyMap, table: ResponseTable, samples: Sequence[CaseSample], *, pin_zero: bool
+) -> VolumeModel | None:
+    """Learn how raters' volumes are distributed, from the very cases that the map was fitted to.
+
+    Leaving each case out would cost as many fits; docs/evidence/volume_distribution.md compares the two.
+    """
     if isinstance(fitted, ConditionalMap):
-        return VolumeRatios.of_volumes((expected_volume(fitted, sample), sample.drawn) for sample in samples)
-    return VolumeRatios.of(table.tallies, fitted, pin_zero=pin_zero) if table.tallies else None
+        return VolumeModel.fit([volume_summary(fitted, one) for one in samples], [one.drawn for one in samples])
+    if not table.tallies:
+        return None
+    summaries = [tally.summary(fitted, pin_zero=pin_zero) for tally in table.tallies]
+    return VolumeModel.fit(summaries, [tally.drawn for tally in table.tallies])
 
 
 def _check_options(method: str, *, exact: bool, from_table: bool) -> None:
@@ -125,7 +172,8 @@ def _check_options(method: str, *, exact: bool, from_table: bool) -> None:
         raise CalibrationError("an exact fit needs the cases; a table holds levels only")
     if method in CASE_AWARE and from_table:
         raise CalibrationError(
-            f"{method} needs the cases: it looks at the surroundings of voxels, which a table does not hold"
+            f"{method} needs the cases: it looks at the surroundings of voxels, which a table does not hold. Name "
+            f"another method: {', '.join(METHODS)}"
         )
 
 
@@ -159,58 +207,3 @@ def _warn_if_nothing_drawn(curve: Curve) -> None:
             TwinTrackWarning,
             stacklevel=3,
         )
-
-
-def _count(
-    cases: Cohort,
-    *,
-    target: str,
-    weighting: Weighting,
-    sampled: bool,
-    on_bad: OnBad | None,
-    progress: Progress | None,
-) -> tuple[ResponseTable, list[CaseSample]]:
-    """Count all cases, and take samples of them where wanted, in an order that does not depend on that of the cases."""
-
-    def one(case: Case, data: CaseData) -> tuple[ResponseTable, CaseSample | None]:
-        table = ResponseTable.from_data(case, data, target=target, weighting=weighting)
-        return table, CaseSample.of(case, data) if sampled else None
-
-    total: ResponseTable | None = None
-    samples: list[tuple[str, CaseSample]] = []
-    for table, sample in map_cases(one, cases, label="Fitting", on_bad=on_bad, progress=progress):
-        total = table if total is None else total + table
-        if sample is not None:
-            samples.append((table.records[0].model_dump_json(), sample))
-    if total is None:
-        raise CalibrationError("there is nothing to fit: every case was skipped")
-    return total, [sample for _, sample in sorted(samples, key=lambda pair: pair[0])]
-
-
-def tabulate(
-    cases: Iterable[Case],
-    *,
-    target: str = RESPONSE,
-    weighting: Weighting = "voxels",
-    on_bad: OnBad | None = None,
-    progress: Progress | None = None,
-) -> ResponseTable:
-    """Count cases into one response table, reading one case at a time.
-
-    Args:
-        cases: Cases with members and raters.
-        target: What to count as votes.
-        weighting: Whether voxels or cases count alike.
-        on_bad: Called with a case that cannot be used and the reason. None: raise.
-        progress: Wraps the cases to show progress.
-
-    Returns:
-        The table.
-
-    Raises:
-        TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
-    """
-    table, _ = _count(
-        Cohort(cases), target=target, weighting=weighting, sampled=False, on_bad=on_bad, progress=progress
-    )
-    return table

@@ -19,7 +19,7 @@ class Provenance(BaseModel):
 
     Attributes:
         target: "response", "majority", "staple" or "rater:NAME".
-        weighting: Whether every voxel or every case counted alike.
+        weighting: Whether every voxel or every case counted alike, or voxels by how much their raters tell.
         exact: Whether single probabilities rather than levels were fitted.
         n_cases: Number of cases.
         n_voxels: Voxels inside the ROI, over all cases.
@@ -37,7 +37,7 @@ class Provenance(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str
-    weighting: Literal["voxels", "cases"]
+    weighting: Literal["voxels", "cases", "raters"]
     exact: bool = False
     n_cases: int = Field(ge=1)
     n_voxels: int = Field(ge=1)
@@ -52,12 +52,21 @@ class Provenance(BaseModel):
     software: dict[str, str]
 
     @classmethod
-    def of(cls, table: ResponseTable, *, target: str, exact: bool, n_skipped: int = 0) -> Provenance:
+    def of(
+        cls,
+        table: ResponseTable,
+        *,
+        target: str,
+        weighting: Literal["voxels", "cases", "raters"] | None = None,
+        exact: bool,
+        n_skipped: int = 0,
+    ) -> Provenance:
         """Describe a fit.
 
         Args:
             table: What was fitted.
             target: What it was fitted to.
+            weighting: What counted alike, where that is not the table's own.
             exact: Whether single probabilities were fitted.
             n_skipped: Cases left out.
 
@@ -69,7 +78,7 @@ class Provenance(BaseModel):
         foregrounds = {record.foreground for record in records}
         return cls(
             target=target,
-            weighting=table.weighting,
+            weighting="raters" if weighting == "raters" else table.weighting,
             exact=exact,
             n_cases=len(records),
             n_voxels=table.n_voxels,

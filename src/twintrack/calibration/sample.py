@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.calibration.conditional.describe import VOXEL_FEATURES, Traits, describe
+from twintrack.calibration.conditional.describe import FLOOR, VOXEL_FEATURES, Traits, describe
 from twintrack.calibration.curve import Curve
 from twintrack.cohort import Case, CaseData
-from twintrack.compute.levels import levels
+from twintrack.compute.blocks import blocks, flat, sum_of
+from twintrack.compute.levels import N_LEVELS, levels
 
 LIMIT = 20_000
 """At most about so many described voxels of a case are kept."""
@@ -76,28 +77,25 @@ class CaseSample:
             The sample.
         """
         p = np.clip(data.probability(), 0, 1)  # a softmax may lie outside by rounding
-        response = np.zeros(p.shape)
-        for mask in data.raters.values():
-            response += mask
-        response /= max(len(data.raters), 1)
         found = describe(data, p)
-        left = p > 0
-        high, voxel = _rows([], [], [], []), np.empty((0, len(VOXEL_FEATURES)), np.float32)
+        low, missed, rest = _low_rows(flat(p), [flat(mask) for mask in data.raters.values()])
+        high, voxel = _NO_ROWS, np.empty((0, len(VOXEL_FEATURES)), np.float32)
         if found is not None:
-            left[found.box] &= ~found.where
             take, weight = choose(found.probability, limit)
-            r = response[found.box][found.where][take]
+            r = np.zeros(take.size)
+            for mask in data.raters.values():
+                r += mask[found.box][found.where][take] / len(data.raters)
             high, voxel = Rows(found.probability[take], r, r**2, weight), found.voxel[take]
         return cls(
             patient=case.patient,
             n_voxels=p.size,
             drawn=tuple(sorted(int(np.count_nonzero(mask)) for mask in data.raters.values())),
-            low=_grouped(p[left], response[left]),
+            low=low,
             high=high,
             voxel=voxel,
             traits=None if found is None else found.traits,
-            missed=float(response[p == 0].sum()),
-            rest=float((response[p == 0] ** 2).sum()),
+            missed=missed,
+            rest=rest,
         )
 
 
@@ -149,12 +147,26 @@ def curve_of(samples: Sequence[CaseSample], weights: Sequence[float] | None = No
     return Curve(probability, total, np.bincount(where, weight * response) / total)
 
 
-def _grouped(p: NDArray[np.float32], response: NDArray[np.float64]) -> Rows:
-    """Make one row of the voxels of a few neighbouring levels."""
-    _, where, count = np.unique(levels(p) // _TOGETHER, return_inverse=True, return_counts=True)
-    means = [np.bincount(where, values) / count for values in (p.astype(np.float64), response, response**2)]
-    return Rows(means[0], means[1], means[2], count.astype(np.float64))
+def _low_rows(p: NDArray[np.float32], masks: list[NDArray[np.uint8]]) -> tuple[Rows, float, float]:
+    """Make one row of the voxels of a few neighbouring levels with 0 < p < `FLOOR`, block by block.
+
+    Returns:
+        The rows, and the sums of the responses and of their squares where p is 0.
+    """
+    sums = np.zeros((4, N_LEVELS // _TOGETHER + 1))  # voxels, p, response, its square
+    missed, rest = 0.0, 0.0
+    for part in blocks(p.size):
+        q = p[part]
+        r = sum_of(masks, part) / len(masks) if masks else np.zeros(q.size)
+        low, zero = (q > 0) & (q < FLOOR), q == 0
+        group = levels(q[low]) // _TOGETHER
+        values = (np.ones(group.size), q[low].astype(np.float64), r[low], r[low] ** 2)
+        sums += np.stack([np.bincount(group, value, sums.shape[1]) for value in values])
+        missed += float(r[zero].sum())
+        rest += float((r[zero] ** 2).sum())
+    count, *totals = sums[:, sums[0] > 0]
+    probability, response, squared = (total / count for total in totals)
+    return Rows(probability, response, squared, count), missed, rest
 
 
-def _rows(*columns: list[float]) -> Rows:
-    return Rows(*(np.array(column, np.float64) for column in columns))
+_NO_ROWS = Rows(*(np.empty(0) for _ in range(4)))

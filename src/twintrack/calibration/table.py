@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from twintrack.calibration.case_summary import CaseSummary
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target
@@ -46,6 +47,7 @@ class ResponseTable:
         weighting: "voxels" or "cases".
         records: One record for each case counted.
         tallies: What each case's volumes are counted from, for the interval of volumes.
+        summaries: What each case looks like without its raters, for the guard.
     """
 
     counts: Mapping[int, NDArray[np.int64]]
@@ -53,6 +55,7 @@ class ResponseTable:
     weighting: Weighting = "voxels"
     records: tuple[CaseRecord, ...] = field(default=())
     tallies: tuple[CaseTally, ...] = field(default=())
+    summaries: tuple[CaseSummary, ...] = field(default=())
 
     @classmethod
     def from_case(cls, case: Case, *, target: str = RESPONSE, weighting: Weighting = "voxels") -> ResponseTable:
@@ -87,7 +90,8 @@ class ResponseTable:
         tally = CaseTally.of(histogram, data.raters)
         if weighting == "cases":
             counts *= voxel_weight(int(counts[1:].sum()))
-        return cls({len(masks): counts}, wanted.counted_as, weighting, (record,), (tally,))
+        summary = CaseSummary.of(data)
+        return cls({len(masks): counts}, wanted.counted_as, weighting, (record,), (tally,), (summary,))
 
     def __add__(self, other: ResponseTable) -> ResponseTable:
         """Merge two tables; exact, associative and commutative.
@@ -104,7 +108,12 @@ class ResponseTable:
         for k, counts in other.counts.items():
             merged[k] = merged[k] + counts if k in merged else counts
         return ResponseTable(
-            merged, self.target, self.weighting, self.records + other.records, self.tallies + other.tallies
+            merged,
+            self.target,
+            self.weighting,
+            self.records + other.records,
+            self.tallies + other.tallies,
+            self.summaries + other.summaries,
         )
 
     @cached_property

@@ -6,7 +6,7 @@ same settings is fitted to each draw. Not in it: that another draw might have le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
+from twintrack.calibration.coarse_counts import CoarseCounts, coarse_curve
 from twintrack.calibration.conditional.reference import shipped_reference
-from twintrack.calibration.methods import AnyMap, ResponseMap
+from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
 from twintrack.calibration.methods.isotonic import IsotonicMap
 from twintrack.calibration.methods.knots import KnotMap
 from twintrack.calibration.sample import CaseSample
@@ -80,14 +81,20 @@ class Uncertainty(BaseModel):
 
 
 def resampled(
-    fitted: AnyMap, samples: Sequence[CaseSample], *, replicates: int = REPLICATES, seed: int = 0
+    fitted: AnyMap,
+    samples: Sequence[CaseSample],
+    *,
+    weights: Sequence[float] | None = None,
+    replicates: int = REPLICATES,
+    seed: int = 0,
 ) -> Uncertainty | None:
     """Fit a map again to patients drawn with replacement.
 
     Args:
         fitted: The map, fitted to all of them.
         samples: The calibration cases.
-        replicates: How many draws.
+        weights: How often each counted in the fit; by default once.
+        replicates: How many draws, at least two.
         seed: Of the draws.
 
     Returns:
@@ -96,16 +103,47 @@ def resampled(
     Raises:
         CalibrationError: If a draw cannot be fitted.
     """
-    names, patient = np.unique([sample.patient for sample in samples], return_inverse=True)
+    candidate, reference = Candidate.of(fitted), shipped_reference()
+    given = np.ones(len(samples)) if weights is None else np.asarray(weights, float)
+    draws = _draws([sample.patient for sample in samples], replicates, seed)
+    maps = (candidate.fit(samples, reference, weights=(times * given).tolist(), near=fitted) for times in draws)
+    return _of(maps) if draws else None
+
+
+def resampled_curves(
+    method: str, counted: Sequence[tuple[str, CoarseCounts]], *, replicates: int = REPLICATES, seed: int = 0
+) -> Uncertainty | None:
+    """Fit a map of the probability alone to patients drawn with replacement.
+
+    Args:
+        method: Its method.
+        counted: For each case its patient and its counts.
+        replicates: How many draws, at least two.
+        seed: Of the draws.
+
+    Returns:
+        The maps; None of fewer than two patients.
+    """
+    draws = _draws([patient for patient, _ in counted], replicates, seed)
+    every = np.stack([counts for _, counts in counted])
+    totals = [np.tensordot(times, every, 1) for times in draws]
+    # A draw of cases in which nothing is predicted tells nothing.
+    maps = [fit_map(method, coarse_curve(total)) for total in totals if total[0].any()]
+    return _of(maps) if len(maps) > 1 else None
+
+
+def _draws(patients: Sequence[str], replicates: int, seed: int) -> list[NDArray[np.float64]]:
+    """Say how often each case counts in each draw; cases of a patient are drawn together."""
+    names, patient = np.unique(patients, return_inverse=True)
     if names.size < 2:
-        return None
-    candidate, reference, rng = Candidate.of(fitted), shipped_reference(), np.random.default_rng(seed)
-    maps = []
-    for _ in range(replicates):
-        drawn = rng.multinomial(names.size, np.full(names.size, 1 / names.size))
-        weights = drawn[patient].astype(float).tolist()
-        maps.append(_few_knots(candidate.fit(samples, reference, weights=weights, near=fitted)))
-    return Uncertainty(replicates=tuple(maps))
+        return []
+    rng = np.random.default_rng(seed)
+    share = np.full(names.size, 1 / names.size)
+    return [rng.multinomial(names.size, share)[patient].astype(np.float64) for _ in range(replicates)]
+
+
+def _of(maps: Iterable[AnyMap]) -> Uncertainty:
+    return Uncertainty(replicates=tuple(_few_knots(one) for one in maps))
 
 
 def _few_knots(fitted: AnyMap) -> AnyMap:

@@ -9,6 +9,7 @@ import typer
 
 from twintrack.cli import options
 from twintrack.cli.display import Skipped, show_json, show_written, track
+from twintrack.cli.flagged import Flagged
 from twintrack.errors import CohortError
 
 
@@ -28,22 +29,33 @@ def command(
 ) -> None:
     """Apply a calibration: one response map per case, on the grid of the input.
 
+    A case that is unlike those of the calibration is warned of; flags.json beside the maps has the reasons.
+
     Example: `twintrack apply calibration.json --members members/a members/b members/c --out responses`
     """
     from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
-    from twintrack.calibration.write import write_responses  # noqa: PLC0415
+    from twintrack.calibration.write import FLAGS, write_responses  # noqa: PLC0415
 
     fitted = load_calibration(calibration)
     cohort = options.cohort_from(
         members=members, roi=roi, cases=cases, split=split, foreground=foreground, skip_bad=skip_bad
     )
+    flagged = Flagged()
     with Skipped() as skipped:
         written = write_responses(
-            fitted, cohort, folder=out, ending=ending, on_bad=skipped if skip_bad else None, progress=track
+            fitted,
+            cohort,
+            folder=out,
+            ending=ending,
+            on_flagged=flagged,
+            on_bad=skipped if skip_bad else None,
+            progress=track,
         )
         if not written:
             raise CohortError("there is nothing to write: every case was skipped")
     if json:
-        show_json({"written": [str(path) for path in written], "skipped": skipped.reasons})
+        maps = [str(path) for path in written]
+        show_json({"written": maps, "skipped": skipped.reasons, "flags": flagged.reasons})
         return
+    flagged.show(n_cases=len(written), where=str(out / FLAGS), calibration=fitted)
     show_written([f"{len(written)} response maps into {out}"])

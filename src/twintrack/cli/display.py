@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -20,6 +20,8 @@ from typing_extensions import Self
 
 from twintrack.cohort import Case
 from twintrack.errors import TwinTrackError
+
+Fit = TypeVar("Fit")
 
 console = Console(stderr=True)
 """Messages and progress."""
@@ -38,11 +40,19 @@ def track(cases: Sequence[Case], label: str) -> Iterator[Case]:
             done(case.id)
 
 
+def track_fits(fits: Sequence[Fit], label: str) -> Iterator[Fit]:
+    """Give fits on while showing progress, as `track` does with cases."""
+    with counting(label, len(fits), what="fits") as done:
+        for one in fits:
+            yield one
+            done("")
+
+
 @contextmanager
-def counting(label: str, total: int) -> Iterator[Callable[[str], None]]:
+def counting(label: str, total: int, *, what: str = "cases") -> Iterator[Callable[[str], None]]:
     """Show how many of `total` cases are done; the callable given is called once for each."""
     if not console.is_terminal:
-        yield _plain_counter(label, total)
+        yield _plain_counter(label, total, what)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -50,13 +60,13 @@ def counting(label: str, total: int) -> Iterator[Callable[[str], None]]:
         yield lambda _: bar.advance(task)
 
 
-def _plain_counter(label: str, total: int) -> Callable[[str], None]:
+def _plain_counter(label: str, total: int, what: str) -> Callable[[str], None]:
     every, counter = max(1, total // _PLAIN_STEPS), count(1)
 
     def done(_: str) -> None:
         n = next(counter)
         if n % every == 0 or n == total:
-            console.print(f"{label}: {n} of {total} cases", highlight=False)
+            console.print(f"{label}: {n} of {total} {what}", highlight=False)
 
     return done
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from twintrack.cli import options
-from twintrack.cli.display import Skipped, output, show_json, show_written, track
+from twintrack.cli.display import Skipped, output, show_json, show_table, show_written, track
+
+if TYPE_CHECKING:
+    from twintrack.calibration.selection.choose import Selection
+
+REPLICATES = 50
+"""As in `twintrack.calibration.uncertainty`, which is not imported here, to keep --help fast."""
 
 
 def command(
@@ -18,16 +24,20 @@ def command(
     method: Annotated[
         str,
         typer.Option(
-            help="identity, temperature, platt, beta, histogram, isotonic or centered-isotonic.",
+            help="auto, conditional, identity, temperature, platt, beta, histogram, isotonic or centered-isotonic.",
         ),
     ] = "isotonic",
     target: Annotated[str, typer.Option(help="response, majority, staple or rater:NAME.")] = "response",
     weighting: Annotated[
-        Literal["voxels", "cases"],
-        typer.Option(help="voxels: every voxel counts alike; cases: every case does."),
+        Literal["voxels", "cases", "raters"],
+        typer.Option(help="voxels: every voxel counts alike; cases: every case does; raters: by how many saw it."),
     ] = "voxels",
     exact: Annotated[bool, typer.Option("--exact", help="Isotonic methods without quantisation (two passes).")] = False,
     pin_zero: Annotated[bool, typer.Option(help="Keep the response 0 where the probability is exactly 0.")] = True,
+    replicates: Annotated[
+        int, typer.Option(help="Fits to resampled patients, which say how sure the map is; 0: none.", min=0)
+    ] = REPLICATES,
+    seed: Annotated[int, typer.Option(help="Of the resampling.", min=0)] = 0,
     roi: options.Roi = None,
     cases: options.Cases = None,
     split: options.Split = None,
@@ -39,7 +49,7 @@ def command(
     """Fit a calibration.
 
     Example: `twintrack fit --raters raters --members members/a members/b members/c --cases cases.csv
-    --split calibration --method isotonic --out calibration.json`
+    --split calibration --out calibration.json`
     """
     from twintrack.calibration import fit  # noqa: PLC0415  (keeps --help fast)
 
@@ -62,17 +72,47 @@ def command(
             weighting=weighting,
             exact=exact,
             pin_zero=pin_zero,
+            replicates=replicates,
+            seed=seed,
             on_bad=skipped if skip_bad else None,
             progress=track,
         )
         calibration.save(out)
     about = calibration.provenance
     if json:
-        show_json({"calibration": str(out), "skipped": skipped.reasons, **about.model_dump(exclude={"cases"})})
+        chosen = None if calibration.selection is None else calibration.selection.model_dump()
+        show_json(
+            {
+                "calibration": str(out),
+                "method": calibration.method,
+                "selection": chosen,
+                "skipped": skipped.reasons,
+                **about.model_dump(exclude={"cases"}),
+            }
+        )
         return
+    if calibration.selection is not None:
+        _show_selection(calibration.selection)
     raters_text = ", ".join(f"{n} with {k} raters" for k, n in about.raters.items())
     output.print(
         f"{calibration.method} fitted to the {about.target}: {about.n_cases} cases ({raters_text}), "
         f"{about.n_voxels:,} voxels"
     )
     show_written([out])
+
+
+def _show_selection(selection: Selection) -> None:
+    """Say how the candidates did on cases they were not fitted to."""
+    rows = [
+        [
+            f"{one.name} ←" if one.name == selection.chosen else one.name,
+            *(f"{value:.3f}" for value in (*one.terms.values(), one.criterion, one.penalised)),
+        ]
+        for one in selection.candidates
+    ]
+    show_table(
+        f"Losses on cases left out, relative to leaving probabilities alone ({selection.n_patients} patients)",
+        ["candidate", *selection.candidates[0].terms, "mean", "with cost"],
+        rows,
+    )
+    output.print(f"chosen: {selection.chosen}", soft_wrap=True)

@@ -25,6 +25,7 @@ from twintrack.cli import (
     inspect,
     predict,
     raters,
+    sample_size,
     segment,
     train,
     validate_roi,
@@ -64,6 +65,7 @@ app = typer.Typer(
 for module in (
     inspect,
     raters,
+    sample_size,
     fit,
     apply,
     evaluate,

@@ -9,6 +9,7 @@ import typer
 
 from twintrack.cli import options, segment_options
 from twintrack.cli.display import Skipped, message, show_json, show_table, show_written
+from twintrack.cli.flagged import Flagged
 from twintrack.errors import CohortError
 
 
@@ -45,8 +46,9 @@ def command(
     """Predict CTs: at each voxel the fraction of experts who would label it, on the CT's own grid.
 
     Writes for each case the response map, the agreement levels (k: k of K experts are to be expected), the ROI and a
-    summary with the expected volume and the interval of a further rater's volume. A case that an earlier run finished
-    with the same CT, bundle, calibration and settings is passed over: an interrupted run goes on where it stopped.
+    summary with the expected volume, the interval of a further rater's volume, and in what the case is unlike those of
+    the calibration (flags), which is also warned of. A case that an earlier run finished with the same CT, bundle,
+    calibration and settings is passed over: an interrupted run goes on where it stopped.
 
     Example: `twintrack predict ct.nii.gz --models bundle --calibration calibration.json --out predicted`
     """
@@ -85,6 +87,9 @@ def command(
         show_json({"cases": summaries, "skipped": skipped.reasons})
         return
     show_predictions(summaries)
+    flagged = Flagged()
+    flagged.reasons = {summary["case"]: summary["flags"] for summary in summaries if summary["flags"]}
+    flagged.show(n_cases=len(summaries), where=str(out / "summaries"), calibration=fitted)
     show_written([f"{len(summaries)} cases into {out}"])
 
 
@@ -92,8 +97,8 @@ def show_predictions(summaries: list[dict[str, Any]]) -> None:
     """Print a row of volumes for each case."""
     n_raters = max(summary["n_raters"] for summary in summaries)
     half = (n_raters + 1) // 2
-    header = ["case", "ROI from", "expected ml", "a further rater's ml", f"≥1 of {n_raters} ml"]
-    header += [f"≥{half} of {n_raters} ml", "highest response"]
+    header = ["case", "ROI from", "expected ml", "a further rater's median ml", "a further rater's ml"]
+    header += [f"≥1 of {n_raters} ml", f"≥{half} of {n_raters} ml", "highest response"]
     rows = [_row(summary, half) for summary in summaries]
     show_table("Volumes", header, rows)
     reasons = sorted({summary["no_interval"] for summary in summaries if summary["no_interval"]})
@@ -102,11 +107,12 @@ def show_predictions(summaries: list[dict[str, Any]]) -> None:
 
 
 def _row(summary: dict[str, Any], half: int) -> list[str]:
-    interval, at_least = summary["interval"], summary["at_least_mm3"]
+    interval, distribution, at_least = summary["interval"], summary["distribution"], summary["at_least_mm3"]
     return [
         summary["case"],
         summary["roi"]["source"],
         _ml(summary["expected_volume_mm3"]),
+        "–" if distribution is None else _ml(distribution["quantiles_mm3"]["0.5"]),
         "–" if interval is None else f"{_ml(interval['low_mm3'])} to {_ml(interval['high_mm3'])} {_promise(interval)}",
         _ml(at_least["1"]),
         _ml(at_least[str(half)]),

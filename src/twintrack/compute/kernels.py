@@ -114,3 +114,41 @@ def count_thresholds(p: Any, votes: Any, thresholds: Any, counts: Any) -> None:
         while t < thresholds.size and p[i] > thresholds[t]:
             t += 1
         counts[t, votes[i]] += 1
+
+
+@njit(cache=True)
+def sum_members(members: Any, inside: Any, edges: Any, sums: Any, mass: Any) -> None:
+    """Sum over the elements of a block how sure the members are and how far they agree.
+
+    Args:
+        members: float32 block (M, n) in [0, 1]; p is the mean over M.
+        inside: uint8 block; elements with 0 are passed over. An empty array means all.
+        edges: float64 array (B + 1,), increasing: bin b holds the p from edges[b] up to below edges[b + 1], the last
+            also all above; what is below edges[0] is in none.
+        sums: float64 array (4,): Σp, Σp(1 − p) and Σ of the members' standard deviation (of a sample; 0 for one member)
+            are added into; the fourth is raised to the largest p.
+        mass: float64 array (B,): Σp of each bin, added into.
+    """
+    n_members = members.shape[0]
+    everywhere = inside.size == 0
+    for i in range(members.shape[1]):
+        if not (everywhere or inside[i]):
+            continue
+        total = 0.0
+        for m in range(n_members):
+            total += members[m, i]
+        p = min(total / n_members, 1.0)
+        if p <= 0.0:
+            continue
+        squares = 0.0
+        for m in range(n_members):
+            squares += (members[m, i] - p) ** 2
+        sums[0] += p
+        sums[1] += p * (1.0 - p)
+        sums[2] += np.sqrt(squares / max(n_members - 1, 1))
+        sums[3] = max(sums[3], p)
+        if p >= edges[0]:
+            b = 0
+            while b < mass.size - 1 and p >= edges[b + 1]:
+                b += 1
+            mass[b] += p

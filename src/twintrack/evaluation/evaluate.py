@@ -33,7 +33,8 @@ class Evaluation:
     Attributes:
         per_case: One row for each case and prediction: case, patient, prediction ("raw", "calibrated", and with the
             ceiling "human", "raw_vs_others", "calibrated_vs_others"), raters, voxel_volume (mm³), rater_volume and
-            predicted_volume (mm³), and every score of the protocol.
+            predicted_volume (mm³), with a calibration flags (in how many things the case is unlike the fitted ones:
+            `Calibration.flags`), and every score of the protocol.
         summary: For each score and prediction the cohort's value with its interval, paired differences with the number
             of cases that improved, and the reliability curves; plain numbers and None, ready for JSON.
     """
@@ -100,11 +101,12 @@ def evaluate(
         )
 
     def score(case: Case, data: CaseData) -> ScoredCase:
-        predictions = _predictions(case, data, calibration) if has_members else {}
+        predictions, flags = _predictions(case, data, calibration) if has_members else ({}, {})
         scores = {name: rules.score(data, prediction) for name, prediction in predictions.items()}
         if ceiling:
             scores |= _ceiling(rules, data, predictions)
-        return ScoredCase(case, _about(case, data, predictions), _fingerprint(predictions), scores)
+        about = {**_about(case, data, predictions), **flags}
+        return ScoredCase(case, about, _fingerprint(predictions), scores)
 
     reading = {"members": has_members, "vessels": rules.needs_vessels}
     walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress)
@@ -114,12 +116,16 @@ def evaluate(
     return assemble(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
 
 
-def _predictions(case: Case, data: CaseData, calibration: Calibration | None) -> dict[str, NDArray[np.float32]]:
+def _predictions(
+    case: Case, data: CaseData, calibration: Calibration | None
+) -> tuple[dict[str, NDArray[np.float32]], Row]:
+    """Give the predictions and, with a calibration, the number of flags."""
     predictions = {RAW: data.probability()}
-    if calibration:
-        calibration.check(case)
-        predictions[CALIBRATED] = calibration.apply(data)
-    return predictions
+    if calibration is None:
+        return predictions, {}
+    calibration.check(case)
+    predictions[CALIBRATED], reasons = calibration.apply_and_flag(data)
+    return predictions, {"flags": len(reasons)}
 
 
 def assemble(scored: list[ScoredCase], rules: ScoreSet, *, n_seen: int, repeats: int, seed: int) -> Evaluation:

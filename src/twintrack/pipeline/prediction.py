@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from twintrack.calibration import Calibration
 from twintrack.calibration.volume import VolumeEstimate
 from twintrack.cohort import Case
-from twintrack.errors import TwinTrackWarning
 from twintrack.images import Volume
 from twintrack.pipeline.agreement import agreement_levels
 from twintrack.segmentation.segmentation import Segmentation
@@ -39,9 +37,10 @@ class Prediction:
         segmentation: The members' probabilities and the ROI.
         response: float32 response within the box, exactly 0 outside the ROI and where the probability is exactly 0
             (unless the calibration was fitted without pinning it).
-        volume: Expected volume and its interval.
+        volume: Expected volume, and the distribution and interval of a further rater's.
         n_raters: K of the agreement levels.
-        notes: What a reader of the result must know, in words.
+        notes: What a reader of the result must know of the segmentation, in words.
+        flags: In what the case is unlike those of the calibration, in words; empty where it is like them.
     """
 
     segmentation: Segmentation
@@ -49,6 +48,7 @@ class Prediction:
     volume: VolumeEstimate
     n_raters: int
     notes: tuple[str, ...]
+    flags: tuple[str, ...] = ()
 
     @property
     def levels(self) -> NDArray[np.uint8]:
@@ -85,18 +85,19 @@ def predict_case(
         TwinTrackError: If the CT cannot be segmented.
 
     Warns:
-        TwinTrackWarning: If the case is unlike those of the calibration; the notes say it too.
+        TwinTrackWarning: If the case is unlike those of the calibration; the flags say it too.
     """
     segmentation = segmenter.segment(ct, case_id=case_id, roi=roi, on_stage=on_stage)
     if on_stage is not None:
         on_stage("calibrating")
-    response, warned = _calibrated(segmentation, calibration)
+    response, flags = calibration.apply_and_flag(_as_case(segmentation))
     return Prediction(
         segmentation=segmentation,
         response=response,
         volume=calibration.estimate_volume(response, voxel_volume=segmentation.grid.voxel_volume),
         n_raters=raters_of(calibration) if n_raters is None else n_raters,
-        notes=(*segmentation.notes, *warned),
+        notes=tuple(segmentation.notes),
+        flags=flags,
     )
 
 
@@ -105,18 +106,12 @@ def raters_of(calibration: Calibration) -> int:
     return max(calibration.provenance.raters)
 
 
-def _calibrated(segmentation: Segmentation, calibration: Calibration) -> tuple[NDArray[np.float32], list[str]]:
-    """Calibrate the box; give also what the calibration warned of, which still reaches the caller as a warning."""
-    case = Case(
+def _as_case(segmentation: Segmentation) -> Case:
+    """Give the box as a case."""
+    return Case(
         segmentation.case_id,
         members=list(segmentation.members),
         roi=segmentation.roi,
         grid=segmentation.box_grid,
         foreground=segmentation.foreground,
     )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", TwinTrackWarning)
-        response = calibration.apply(case)
-    for warning in caught:
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return response, [str(warning.message) for warning in caught if issubclass(warning.category, TwinTrackWarning)]

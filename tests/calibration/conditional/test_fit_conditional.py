@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from twintrack.calibration.conditional import fit as fitting
 from twintrack.calibration.conditional.describe import CASE_FEATURES, VOXEL_FEATURES, Traits
 from twintrack.calibration.conditional.fit import VOLUME, Terms, fit_coefficients, fit_conditional
 from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Reference, Units
@@ -178,6 +179,19 @@ def test_a_step_that_overshoots_is_shortened():
     # logit r = (1 + c) logit p = −0.1 logit p.
     assert found[0] == pytest.approx(-1.1, abs=0.01)
     assert found[1:] == pytest.approx(0, abs=1e-6)
+
+
+def test_each_step_lowers_the_loss_and_their_number_is_limited(monkeypatch):
+    terms = [terms_of(k, miss=3.0, truth=coefficients_of(1, size=1)) for k in range(3)]
+    precision = np.eye(N_COEFFICIENTS)
+    losses = []
+    for steps in range(4):
+        monkeypatch.setattr(fitting, "_STEPS", steps)
+        theta = fit_coefficients(terms, precision)
+        losses.append(sum(term.loss(theta) for term in terms) + 0.5 * theta @ precision @ theta)
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] == sum(term.loss(np.zeros(N_COEFFICIENTS)) for term in terms)
+    assert losses[1] < losses[0]
 
 
 def test_known_coefficients_are_recovered():

@@ -11,7 +11,7 @@ from scipy.special import expit
 import twintrack as tt
 from twintrack.calibration.conditional.fit import Terms
 from twintrack.calibration.conditional.model import ConditionalMap
-from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Reference, Units
+from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Reference, Units, shipped_reference
 from twintrack.calibration.methods.identity import IdentityMap
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection import choose as choosing
@@ -22,12 +22,13 @@ from twintrack.calibration.selection.candidates import (
     Candidate,
     all_candidates,
     conditional_candidates,
-    expected_volume,
     judge,
+    volume_summary,
 )
 from twintrack.calibration.selection.choose import FOLDS, choose, patient_groups
 from twintrack.calibration.selection.losses import TERMS
 from twintrack.calibration.selection.selected import AUTO, CASE_AWARE, fit_selected
+from twintrack.calibration.volume_distribution import VolumeSummary
 from twintrack.errors import CalibrationError
 
 UNITS = Units(voxel=(3.0, 0.5, 5.0, 0.2, 0.1, 0.5, 1.0), case_centre=(1.5, 0.1, 0.1), case=(0.5, 0.2, 0.2))
@@ -93,6 +94,8 @@ def test_what_changes_volumes_has_to_gain_more():
     assert Candidate("identity").cost == 0
     moving, half, whole = (Candidate(CONDITIONAL, 1.0, volume).cost for volume in (0.0, 0.5, 1.0))
     assert 0 < moving < half < whole
+    strict, lax = (Candidate(CONDITIONAL, cases, 0.0).cost for cases in (max(PRIOR_CASES), min(PRIOR_CASES)))
+    assert 0 < strict <= lax < half
     assert moving < Candidate("temperature").cost <= Candidate("isotonic").cost
     assert [Candidate(*options).keeps_volume for options in (("identity",), (CONDITIONAL, 1, 0.0))] == [True, True]
     assert [Candidate(*options).keeps_volume for options in (("isotonic",), (CONDITIONAL, 1, 0.5))] == [False, False]
@@ -137,14 +140,35 @@ def test_a_case_that_counts_twice_is_as_good_as_two(method, reference):
     assert judge(weighted, samples[2]).high == pytest.approx(judge(repeated, samples[2]).high, abs=1e-4)
 
 
+def expected_volume(fitted, sample):
+    found = judge(fitted, sample)
+    return sample.low.weight @ found.low + sample.high.weight @ found.high
+
+
 def test_the_expected_volume_is_the_sum_of_the_responses(reference):
     case = make_case(3, sharpness=2.0)
     data = case.read()
     sample = CaseSample.of(case, data)
     assert expected_volume(IdentityMap(), sample) == pytest.approx(data.probability().sum(dtype=float))
     fitted = Candidate(CONDITIONAL, 1.0, 1.0).fit(samples_of(4, sharpness=2.0), reference)
-    assert expected_volume(fitted, sample) == pytest.approx(fitted.respond(data, data.probability()).sum(), rel=1e-5)
+    response = fitted.respond(data, data.probability())
+    assert expected_volume(fitted, sample) == pytest.approx(response.sum(dtype=float), rel=1e-5)
     assert abs(expected_volume(fitted, sample) - expected_volume(IdentityMap(), sample)) > 0.5
+
+
+def test_the_volumes_of_a_sample_are_those_of_the_voxels(reference):
+    case = make_case(4, sharpness=2.0)
+    data = case.read()
+    sample = CaseSample.of(case, data)
+    fitted = Candidate(CONDITIONAL, 1.0, 1.0).fit(samples_of(4, sharpness=2.0), reference)
+    for one, response in (
+        (IdentityMap(), data.probability()),
+        (fitted, fitted.respond(data, data.probability())),
+    ):
+        found, wanted = volume_summary(one, sample), VolumeSummary.of(response)
+        assert found.expected == pytest.approx(wanted.expected, rel=1e-5)
+        assert found.majority == pytest.approx(wanted.majority, rel=1e-5)
+        assert found.disagreement == pytest.approx(wanted.disagreement, rel=1e-4)
 
 
 # --- Groups of patients ----------------------------------------------------------------------------------------------
@@ -183,7 +207,7 @@ class Spy:
         monkeypatch.setattr(Candidate, "fit", self.fit)
         monkeypatch.setattr(choosing, "judge", self.judge)
 
-    def fit(self, samples, reference, *, near=None):
+    def fit(self, samples, reference, *, weights=None, near=None):
         found = IdentityMap()
         self.fitted.append((found, near, {sample.patient for sample in samples}))
         return found
@@ -223,7 +247,9 @@ class Table:
 
     def __init__(self, monkeypatch, lost):
         self.lost = {"identity": 1.0} | lost
-        monkeypatch.setattr(Candidate, "fit", lambda candidate, samples, reference, *, near=None: candidate.name)
+        monkeypatch.setattr(
+            Candidate, "fit", lambda candidate, samples, reference, *, weights=None, near=None: candidate.name
+        )
         monkeypatch.setattr(choosing, "judge", lambda fitted, sample: fitted)
         monkeypatch.setattr(choosing, "losses", self.losses)
 
@@ -266,6 +292,7 @@ def test_a_gain_smaller_than_its_cost_leaves_the_probabilities_alone(monkeypatch
 
 
 def test_of_equals_the_earlier_is_taken(monkeypatch, four):
+    monkeypatch.setattr(Candidate, "cost", 0.1)
     one, other = Candidate(CONDITIONAL, 10.0, 0.0), Candidate(CONDITIONAL, 0.3, 0.0)
     Table(monkeypatch, {one.name: 0.5, other.name: 0.5})
     assert choose((one, other), four, None)[0] == one
@@ -286,13 +313,13 @@ def test_the_criterion_is_the_mean_of_the_terms_each_relative_to_the_identitys(m
 
 
 def test_a_standard_error_worked_out_by_hand(monkeypatch, four):
-    best = 0.5
+    best = {"a": 0.1, "b": 0.9, "c": 0.4, "d": 0.6}
     behind = {"a": 0.0, "b": 0.2, "c": 0.1, "d": 0.5}
-    Table(monkeypatch, {"temperature": best, "isotonic": {name: best + gap for name, gap in behind.items()}})
+    Table(monkeypatch, {"temperature": best, "isotonic": {name: best[name] + gap for name, gap in behind.items()}})
     _, selection = choose(TWO, four, None)
     found = score_of(selection, "isotonic")
     assert found.behind == pytest.approx(0.2)
-    # Deviations −0.2, 0, −0.1, 0.3: variance 0.14 / 3, of a mean of 4.
+    # Differences deviate by −0.2, 0, −0.1, 0.3, whatever both lose: variance 0.14 / 3, of a mean of 4.
     assert found.standard_error == pytest.approx(np.sqrt(0.14 / 3 / 4))
     assert score_of(selection, "temperature").standard_error == 0
 
@@ -306,6 +333,24 @@ def test_the_standard_error_takes_cases_of_a_patient_together(monkeypatch, four)
     # A second case of a patient that is like the first tells nothing new.
     assert other.behind == pytest.approx(one.behind)
     assert other.standard_error == pytest.approx(one.standard_error)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 3.0, 0.5, 2.0]])
+def test_the_criterion_is_what_leaving_out_by_hand_gives(reference, weights):
+    samples = samples_of(4, sharpness=3.0)
+    candidates = (Candidate("temperature"), *(Candidate(CONDITIONAL, 1.0, volume) for volume in VOLUMES))
+    _, selection = choose(candidates, samples, reference, weights=weights)
+    unchanged = np.mean([choosing.losses(sample, judge(IdentityMap(), sample)) for sample in samples], axis=0)
+    for candidate, found in zip(candidates, selection.candidates, strict=True):
+        lost = []
+        for k, sample in enumerate(samples):
+            theirs = weights and weights[:k] + weights[k + 1 :]
+            fitted = candidate.fit(samples[:k] + samples[k + 1 :], reference, weights=theirs)
+            lost.append(choosing.losses(sample, judge(fitted, sample)) / unchanged)
+        assert list(found.terms.values()) == pytest.approx(np.mean(lost, axis=0), rel=1e-2), candidate.name
+        assert found.criterion == pytest.approx(np.mean(lost), rel=1e-2)
+    # Which differ, so that each was judged by its own volume.
+    assert len({round(one.terms["volume"], 2) for one in selection.candidates}) == len(candidates)
 
 
 @pytest.mark.parametrize("n_cases", [1, 3])
@@ -411,6 +456,13 @@ def test_the_methods_choose_among_their_own(reference):
     assert [one.name for one in selection.candidates] == [one.name for one in conditional_candidates()]
     assert (fitted.prior_cases, fitted.volume) in {(k, t) for k in PRIOR_CASES for t in VOLUMES}
     assert Candidate.of(fitted).name == selection.chosen
+    # Weights count in the choice and in the fit that follows.
+    weights = [3.0, 1, 1, 1, 0.2]
+    weighted, _ = fit_selected(CONDITIONAL, samples, weights=weights)
+    again = Candidate.of(weighted).fit(samples, shipped_reference(), weights=weights)
+    plain = Candidate.of(weighted).fit(samples, shipped_reference())
+    assert np.array(weighted.coefficients) == pytest.approx(np.array(again.coefficients))
+    assert weighted.coefficients != pytest.approx(plain.coefficients, abs=1e-3)
     fitted, selection = fit_selected(AUTO, samples)
     assert [one.name for one in selection.candidates] == [one.name for one in all_candidates()]
     assert Candidate.of(fitted).name == selection.chosen

@@ -90,7 +90,7 @@ class ConditionalMap(BaseModel):
         logit = self._logit(voxel, traits)
         if self.volume < 1:
             each = np.ones_like(logit) if weight is None else weight
-            kept, modelled = float(each @ probability), float(each @ expit(logit))
+            kept, modelled = float(each @ probability), float(each @ np.maximum(expit(logit), FLOOR))
             logit += shift_to(logit, each, kept ** (1 - self.volume) * modelled**self.volume)
         return np.asarray(np.maximum(expit(logit), FLOOR))
 
@@ -128,7 +128,7 @@ def case_units(traits: Traits, units: Units) -> NDArray[np.float64]:
 
 
 def shift_to(logit: NDArray[np.float64], weight: NDArray[np.float64], volume: float) -> float:
-    """Find the shift s with Σ w σ(logit + s) = volume, by Newton steps kept within a shrinking bracket.
+    """Find the shift s with Σ w max(σ(logit + s), `FLOOR`) = volume, by Newton steps within a shrinking bracket.
 
     Args:
         logit: (n,).
@@ -141,11 +141,11 @@ def shift_to(logit: NDArray[np.float64], weight: NDArray[np.float64], volume: fl
     low, high, shift = -_BOUND, _BOUND, 0.0
     for _ in range(_NEWTON_STEPS):
         r = expit(logit + shift)
-        excess = float(weight @ r) - volume
+        excess = float(weight @ np.maximum(r, FLOOR)) - volume
         if abs(excess) <= _CLOSE_ENOUGH * volume:
             break
         low, high = (low, shift) if excess > 0 else (shift, high)
-        slope = float(weight @ (r * (1 - r)))
+        slope = float(weight @ np.where(r > FLOOR, r * (1 - r), 0))
         step = shift - excess / slope if slope > 0 else low
         shift = step if low < step < high else (low + high) / 2
     return shift

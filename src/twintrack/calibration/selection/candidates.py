@@ -13,6 +13,7 @@ from twintrack.calibration.conditional.reference import Reference
 from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
 from twintrack.calibration.sample import CaseSample, curve_of
 from twintrack.calibration.selection.losses import Judged
+from twintrack.calibration.volume_distribution import VolumeSummary
 
 CONDITIONAL = "conditional"
 """The case-aware method."""
@@ -25,8 +26,8 @@ VOLUMES = (0.0, 0.5, 1.0)
 
 IDENTITY = "identity"
 
-_COST_OF_MOVING = 0.1
-_COST_OF_VOLUME = 0.75
+_COST_OF_MOVING = 0.3
+_COST_OF_VOLUME = 1.5
 _FREEDOM = {"temperature": 1.0, "isotonic": 3.0}
 
 
@@ -58,7 +59,9 @@ class Candidate:
         """
         if self.method == IDENTITY:
             return 0.0
-        return _COST_OF_MOVING if self.keeps_volume else _COST_OF_VOLUME * (1 + _FREEDOM.get(self.method, self.volume))
+        if self.keeps_volume:
+            return float(_COST_OF_MOVING / np.sqrt(self.prior_cases))
+        return _COST_OF_VOLUME * (1 + _FREEDOM.get(self.method, self.volume))
 
     @property
     def name(self) -> str:
@@ -138,7 +141,9 @@ def judge(fitted: AnyMap, sample: CaseSample) -> Judged:
     return Judged(sample.low.probability, high)
 
 
-def expected_volume(fitted: AnyMap, sample: CaseSample) -> float:
-    """Give the number of voxels that a map expects of a case."""
+def volume_summary(fitted: AnyMap, sample: CaseSample) -> VolumeSummary:
+    """Summarise the responses that a map gives to a case, for the distribution of its raters' volumes."""
     found = judge(fitted, sample)
-    return float(sample.low.weight @ found.low + sample.high.weight @ found.high)
+    return VolumeSummary.of(
+        np.concatenate([found.low, found.high]), voxels=np.concatenate([sample.low.weight, sample.high.weight])
+    )

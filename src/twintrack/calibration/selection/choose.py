@@ -58,7 +58,11 @@ class Selection(BaseModel):
 
 
 def choose(
-    candidates: Sequence[Candidate], samples: Sequence[CaseSample], reference: Reference
+    candidates: Sequence[Candidate],
+    samples: Sequence[CaseSample],
+    reference: Reference,
+    *,
+    weights: Sequence[float] | None = None,
 ) -> tuple[Candidate, Selection]:
     """Choose a candidate.
 
@@ -72,6 +76,7 @@ def choose(
         candidates: From the simplest on.
         samples: The cases, of at least two patients.
         reference: For case-aware candidates.
+        weights: How often each case counts in a fit; by default once.
 
     Returns:
         The candidate, and how all of them did.
@@ -87,7 +92,7 @@ def choose(
     unchanged = np.array([losses(sample, judge(IdentityMap(), sample)) for sample in samples])
     unit = unchanged.mean(axis=0)
     unit[unit == 0] = 1.0
-    left_out = _left_out(candidates, samples, groups, reference) / unit
+    left_out = _left_out(candidates, samples, groups, reference, weights) / unit
     by_case = left_out.mean(axis=2)
     criterion = by_case.mean(axis=1)
     best = int(np.argmin(criterion))
@@ -129,16 +134,21 @@ def patient_groups(patients: Sequence[str]) -> list[int]:
 
 
 def _left_out(
-    candidates: Sequence[Candidate], samples: Sequence[CaseSample], groups: Sequence[int], reference: Reference
+    candidates: Sequence[Candidate],
+    samples: Sequence[CaseSample],
+    groups: Sequence[int],
+    reference: Reference,
+    weights: Sequence[float] | None,
 ) -> NDArray[np.float64]:
     """Give each case's losses by maps that were not fitted on its patient, (candidates, cases, terms)."""
     found = np.zeros((len(candidates), len(samples), len(TERMS)))
     for alike in _fitted_alike(candidates):
         first = candidates[alike[0]]
-        whole = first.fit(samples, reference)
+        whole = first.fit(samples, reference, weights=weights)
         for group in range(max(groups) + 1):
-            others = [sample for sample, other in zip(samples, groups, strict=True) if other != group]
-            fitted = first.fit(others, reference, near=whole)
+            others = [k for k, other in enumerate(groups) if other != group]
+            theirs = None if weights is None else [weights[k] for k in others]
+            fitted = first.fit([samples[k] for k in others], reference, weights=theirs, near=whole)
             for k, sample in enumerate(samples):
                 if groups[k] == group:
                     for j in alike:

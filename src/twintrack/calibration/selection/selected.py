@@ -17,13 +17,16 @@ CASE_AWARE = (CONDITIONAL, AUTO)
 """Methods that need the cases, not only a response table."""
 
 
-def fit_selected(method: str, samples: Sequence[CaseSample]) -> tuple[AnyMap, Selection]:
+def fit_selected(
+    method: str, samples: Sequence[CaseSample], *, weights: Sequence[float] | None = None
+) -> tuple[AnyMap, Selection]:
     """Fit by leaving cases out.
 
     Args:
         method: "conditional" chooses how strongly the case-aware map is drawn to the identity; "auto" also whether it
             is better than the methods that look at the probability alone, and than none.
         samples: The calibration cases, of at least two patients.
+        weights: How often each case counts in a fit; by default once.
 
     Returns:
         The map, and how all candidates did.
@@ -33,5 +36,5 @@ def fit_selected(method: str, samples: Sequence[CaseSample]) -> tuple[AnyMap, Se
     """
     reference = shipped_reference()
     candidates = all_candidates() if method == AUTO else conditional_candidates()
-    chosen, selection = choose(candidates, samples, reference)
-    return chosen.fit(samples, reference), selection
+    chosen, selection = choose(candidates, samples, reference, weights=weights)
+    return chosen.fit(samples, reference, weights=weights), selection
