@@ -164,8 +164,8 @@ def page_of(trained: TrainedBundle, measured: dict[str, Any]) -> str:
         f"calibrated ({method_of(trained)}) on {SETS['calibration'][1]} others, measured on {SETS['test'][1]} others. "
         "Phantoms and simulated raters: these figures show that the way from CT to calibrated map works, not how well "
         "on patients.",
-        f"A CT of 48 × 128 × 128 voxels takes {np.median(figures['seconds']):.1f} s (median; coarse network and members, "
-        "one thread, no GPU).",
+        f"A CT of 48 × 128 × 128 voxels takes {np.median(figures['seconds']):.1f} s (median; coarse network and "
+        "members, one thread, no GPU).",
         "## Dice to the raters' majority, at p > 0.5",
         as_markdown(["", "mean", "median", "min"], rows),
         "## The region of interest",

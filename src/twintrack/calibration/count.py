@@ -69,7 +69,8 @@ def count_cases(
         kept.append((table.records[0].model_dump_json(), patient, coarse, sample))
     if total is None:
         raise CalibrationError("there is nothing to fit: every case was skipped")
-    kept.sort(key=lambda row: row[0])
+    # Mirrored copies of a case have equal records.
+    kept.sort(key=lambda row: (row[0], row[1], row[2].tobytes()))
     return Counted(
         total,
         samples=tuple(sample for *_, sample in kept if sample is not None),

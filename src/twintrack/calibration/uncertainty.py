@@ -67,7 +67,7 @@ class Uncertainty(BaseModel):
         """Say how sure the map is of a case.
 
         Args:
-            predicted: The case (`CaseSample.predicted`).
+            predicted: The case: a sample without raters, as `CaseSample.of` takes it.
             level: Share of the maps within.
 
         Returns:
