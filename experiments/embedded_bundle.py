@@ -208,7 +208,7 @@ CARD = f"""# Model card: the embedded bundle
 seen a patient. On a real CT they are useless.
 
 - What: one coarse and three fine nnU-Nets (preset `tiny-cpu`, about 0.35 M parameters each, half precision), averaged,
-  and a calibration to the mean human response, chosen by leaving phantoms out.
+  and an isotonic calibration to the mean human response.
 - Learnt from: {SETS["train"][1]} phantoms (`twintrack.synthetic`, seeds {SETS["train"][0]} and on), each member from
   one random rater of five per phantom; a fifth of the phantoms judged the networks.
 - Calibrated on: {SETS["calibration"][1]} other phantoms (seeds {SETS["calibration"][0]} and on).
