@@ -30,6 +30,10 @@ unit: $(READY)
 evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWINTRACK_DATA
 	$(BIN)/python experiments/lidc2d.py
 	$(BIN)/python experiments/human_ceiling.py
+	$(BIN)/python experiments/few_cases.py
+	$(BIN)/python experiments/volume_distribution.py
+	$(BIN)/python experiments/plausible_masks.py
+	$(BIN)/python experiments/shift_guard.py
 
 clean:
 	rm -rf $(VENV) demo-output
