@@ -90,7 +90,7 @@ How often cases are flagged as unlike those of the calibration (`Calibration.fla
 was made for {100 * FALSE_ALARMS:.0f} % of false alarms in all ({100 * ALPHA:.2f} % for each of its seven comparisons),
 or by a voxel size outside the fitted range. Draws of 8 and of 40 cases are averaged. In brackets 95 % intervals by
 bootstrap over patients. Cases left out of the calibration split are of other patients than those fitted; by them the
-comparisons were chosen. The test cases were counted once, afterwards."""
+comparisons were chosen. Nothing was changed after the test cases had been counted."""
 
 SHIFTED = """\
 The test cases, each changed. Temperatures below 1 sharpen. "Zoomed" images show every voxel larger (or leave voxels

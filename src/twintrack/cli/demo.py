@@ -34,7 +34,7 @@ _SHAPE = (72, 128, 128)
 
 def command(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo writes.")] = Path("demo-output"),
-    n_cases: Annotated[int, typer.Option("--n-cases", help="CT phantoms to make; half of them calibrate.", min=4)] = 16,
+    n_cases: Annotated[int, typer.Option("--n-cases", help="CT phantoms to make; half of them calibrate.", min=4)] = 12,
     method: Annotated[str, typer.Option(help="Method of the calibration.")] = "isotonic",
     seed: Annotated[int, typer.Option(help="Seed of the phantoms.", min=0)] = 0,
     simulated: Annotated[

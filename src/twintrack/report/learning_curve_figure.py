@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from twintrack.calibration.learning.answer import Estimate
 from twintrack.calibration.learning_curve import LearningCurve
 
-_SIZE = (8.0, 3.6)  # inches
+_SIZE = (8.0, 4.0)  # inches
 # Okabe and Ito's palette for all kinds of colour vision.
 _CRITERION = "#0072B2"
 _TERMS = (("#D55E00", "o"), ("#009E73", "s"), ("#CC79A7", "^"))
@@ -113,7 +113,8 @@ def _finish(axis: Any, title: str) -> None:
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("number of calibration cases")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(edgecolor="none", fontsize=7)
+    # Below the axes: wherever it is put inside, it hides something.
+    axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.16))
 
 
 def _number(axis: Any, sizes: Sequence[int]) -> None:

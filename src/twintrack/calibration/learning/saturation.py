@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 EXPONENTS = np.geomspace(0.25, 2.0, 25)
 """Exponents c that are tried."""
 
-_OCTAVES = 0.5  # standard deviation of log₂ c before any curve is seen
+_MIDDLE, _OCTAVES = -0.5, 0.5  # log₂ c and its standard deviation before any curve is seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +63,9 @@ def fit_saturations(
 ) -> Saturations:
     """Fit curves by weighted least squares with a ≥ 0 and b ≥ 0.
 
-    Few points hardly tell c. Losses of a map with a fixed number of coefficients fall with 1/n, those of a step
-    function somewhat more slowly, so c is drawn to 1: log₂ c counts as one more observation, of value 0 and standard
-    deviation ½.
+    Few points hardly tell c. What a fit to n cases misses falls with n^(−1/2): losses that are absolute fall likewise
+    where they are small otherwise, squared ones with 1/n. So c is drawn to what lies between: log₂ c counts as one more
+    observation, of value −½ and standard deviation ½.
 
     Args:
         sizes: Numbers of cases, (S,), different.
@@ -80,7 +80,9 @@ def fit_saturations(
     n, weight = np.asarray(sizes, float), 1 / np.asarray(variance, float)
     expected = np.zeros(len(curves)) if shift is None else shift
     tried = [_with_exponent(c, n, curves, weight) for c in EXPONENTS]
-    costs = np.stack([cost for _, _, cost in tried]) + (np.log2(EXPONENTS)[:, None] / _OCTAVES - expected) ** 2
+    costs = (
+        np.stack([cost for _, _, cost in tried]) + ((np.log2(EXPONENTS)[:, None] - _MIDDLE) / _OCTAVES - expected) ** 2
+    )
     best = costs.argmin(axis=0)
     rows = np.arange(len(curves))
     return Saturations(
