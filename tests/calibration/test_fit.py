@@ -44,7 +44,9 @@ def test_exact_majority_equals_a_full_sort():
     cases = [make_case(k) for k in range(3)]
     p, r = voxels(cases, target=lambda response: (response > 0.5).astype(float))
     expected = pav(p.tolist(), r.tolist(), [1.0] * p.size)
-    assert tt.fit(cases, exact=True, target="majority", pin_zero=False, method="isotonic").map(p) == pytest.approx(expected, abs=1e-12)
+    assert tt.fit(cases, exact=True, target="majority", pin_zero=False, method="isotonic").map(p) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_exact_holds_for_saturated_predictions():
@@ -127,7 +129,10 @@ def test_targets_differ_as_they_should():
     p = np.full((1, 4), 0.5, np.float32)
     raters = [np.array([row], np.uint8) for row in ([1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0])]
     case = tt.Case("c", probability=p, raters=raters)
-    values = {t: float(tt.fit([case], target=t, method="isotonic").apply(p)[0, 0]) for t in ("response", "majority", "rater:2", "rater:3")}
+    values = {
+        t: float(tt.fit([case], target=t, method="isotonic").apply(p)[0, 0])
+        for t in ("response", "majority", "rater:2", "rater:3")
+    }
     assert values == pytest.approx({"response": 0.5, "majority": 0.5, "rater:2": 0.75, "rater:3": 0.25})
 
 
@@ -155,7 +160,12 @@ def test_bad_cases_stop_the_fit_or_are_skipped(cases):
         tt.fit([*cases, bad], method="isotonic")
     skipped = {}
     for exact in (False, True):
-        fitted = tt.fit([bad, *cases], exact=exact, on_bad=lambda case, error: skipped.update({case.id: str(error)}), method="isotonic")
+        fitted = tt.fit(
+            [bad, *cases],
+            exact=exact,
+            on_bad=lambda case, error: skipped.update({case.id: str(error)}),
+            method="isotonic",
+        )
         assert fitted.provenance.n_skipped == 1
         assert fitted.map == tt.fit(cases, exact=exact, method="isotonic").map
     assert list(skipped) == ["bad"]
