@@ -114,7 +114,7 @@ def test_a_challenges_job_with_networks_needs_neither_network_nor_root(folder, t
     command += ["--input", folder / "input", "--output", tmp_path]
     command += ["--models", folder / "bundle"] if place == "given" else []
     given = [*(prefix if isolated else []), *map(str, command)]
-    done = subprocess.run(given, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(given, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=120)
     if place == "embedded" and "no embedded bundle" in done.stderr:
         pytest.skip("no bundle is embedded in this installation")
     assert done.returncode == 0, done.stderr

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr
 
+_FAR = 40.0
+"""Standard deviations beyond which Φ is 0 or 1 and φ is 0 to the last digit."""
+
 
 def crps_gaussian(value: float, samples: Sequence[float]) -> float:
     """Give the continuous ranked probability score of a number against a Gaussian through samples.
@@ -27,6 +30,8 @@ def crps_gaussian(value: float, samples: Sequence[float]) -> float:
     if sd == 0:
         return abs(value - mean)
     z = (value - mean) / sd
+    if abs(z) > _FAR:
+        return abs(value - mean) - sd / float(np.sqrt(np.pi))
     density = float(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
     return sd * (z * (2 * float(ndtr(z)) - 1) + 2 * density - 1 / float(np.sqrt(np.pi)))
 
