@@ -134,6 +134,15 @@ def test_no_more_jobs_run_at_once_than_wanted(children, tmp_path):
     assert [event.stage for event in told] == ["1", "1", "1"]
 
 
+@pytest.fixture
+def interruptible():
+    """A process started in the background of a shell ignores interrupts; so would this test."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_the_children_and_begins_no_other(children, tmp_path):
     children('import time; print(\'{"network": "n", "stage": "here"}\', flush=True); time.sleep(60)')
     told = []

@@ -10,8 +10,8 @@ Three things vary.
   asymptotically normal distribution", theorem 5.2), and among sets that overlap that variance appears smaller by
   1 − n / N. This part is an upper bound, and moves the whole curve up or down together.
 
-Among cohorts of 40 patients drawn from 133 real ones the standard errors of differences between sizes were right within
-a third either way, those of the criterion itself up to one and a half times too large.
+On cohorts drawn from real cases (docs/evidence/learning_curve.md) the intervals of the criterion were up to one and a
+half times too wide.
 """
 
 from __future__ import annotations
