@@ -9,9 +9,6 @@ Three things vary.
   cases still varies with up to n / N times the variance of a single set (Hoeffding 1948, "A class of statistics with
   asymptotically normal distribution", theorem 5.2), and among sets that overlap that variance appears smaller by
   1 − n / N. This part is an upper bound, and moves the whole curve up or down together.
-
-On cohorts drawn from real cases (docs/evidence/learning_curve.md) the intervals of the criterion were up to one and a
-half times too wide.
 """
 
 from __future__ import annotations
