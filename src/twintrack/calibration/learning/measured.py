@@ -14,7 +14,7 @@ from twintrack.calibration.methods import AnyMap, fit_map
 from twintrack.calibration.methods.identity import IdentityMap
 from twintrack.calibration.sample import CaseSample, curve_of
 from twintrack.calibration.selection.candidates import judge
-from twintrack.calibration.selection.losses import TERMS, losses
+from twintrack.calibration.selection.losses import losses
 from twintrack.calibration.selection.selected import CASE_AWARE, fit_selected
 from twintrack.errors import CalibrationError
 
@@ -88,6 +88,3 @@ def _fit(method: str, samples: Sequence[CaseSample]) -> AnyMap:
     if method in CASE_AWARE:
         return fit_selected(method, samples)[0]
     return fit_map(method, curve_of(samples))
-
-
-N_TERMS = len(TERMS)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 EXPONENTS = np.geomspace(0.25, 2.0, 25)
 """Exponents c that are tried."""
 
-_MIDDLE, _OCTAVES = -0.5, 0.5  # log₂ c and its standard deviation before any curve is seen
+_MIDDLE, _OCTAVES = 0.0, 1.0  # log₂ c and its standard deviation before any curve is seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +63,8 @@ def fit_saturations(
 ) -> Saturations:
     """Fit curves by weighted least squares with a ≥ 0 and b ≥ 0.
 
-    Few points hardly tell c. What a fit to n cases misses falls with n^(−1/2): losses that are absolute fall likewise
-    where they are small otherwise, squared ones with 1/n. So c is drawn to what lies between: log₂ c counts as one more
-    observation, of value −½ and standard deviation ½.
+    Few points hardly tell c. Losses of a map with a fixed number of coefficients fall with 1/n, so c is drawn to 1:
+    log₂ c counts as one more observation, of value 0 and standard deviation 1.
 
     Args:
         sizes: Numbers of cases, (S,), different.
