@@ -108,6 +108,8 @@ def rater_sensitivity(
         on_bad(case, error)
 
     cohort = Cohort(cases)
+    # Maps of resampled patients are not looked at here.
+    fit_options = {"replicates": 0, **fit_options}
     with_all = fit(cohort, on_bad=note, progress=progress, **fit_options)
     good = [case for case in cohort if case.id not in bad]
     raters = Counter(name for case in good for name in case.raters)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 
@@ -16,20 +14,6 @@ def tiny():
     from .. import tiny_nnunet  # noqa: TID252  (the maker of networks)
 
     return tiny_nnunet
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Networks this small are slower on several threads."""
-    if find_spec("torch") is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

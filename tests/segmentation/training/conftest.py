@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -58,20 +57,6 @@ def make_preset(*, epochs=1, iterations=2):
         on_cpu=True,
         mirroring=False,
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Networks this small are slower on several threads."""
-    if find_spec("torch") is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
