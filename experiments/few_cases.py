@@ -7,6 +7,7 @@ split. No patient is in both, and nothing was chosen by looking at the test spli
 The ceiling is what the case-aware map reaches when it is fitted, nearly freely, to the test cases themselves.
 
 Run: python experiments/few_cases.py [--data DIR] [--out docs/evidence/few_cases.md] [--method auto …]
+Its three figures are written beside the page.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from operator import add
 from pathlib import Path
 from typing import Annotated, Any
 
+import few_cases_figures
 import lidc2d
 import numpy as np
 import typer
@@ -29,10 +31,12 @@ import twintrack as tt
 from twintrack.calibration.conditional.fit import fit_conditional
 from twintrack.calibration.conditional.reference import shipped_reference
 from twintrack.calibration.sample import CaseSample
+from twintrack.calibration.uncertainty import REPLICATES
 from twintrack.cohort import CaseData
 from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation.protocols.statistics import collect
 from twintrack.evaluation.tables import as_markdown
+from twintrack.report.save import save_figure
 
 METHODS = ("temperature", "isotonic", "conditional", "auto")
 SIZES = {8: 20, 16: 10, 40: 10}
@@ -44,6 +48,21 @@ WORSE = 0.05
 """Relative; a draw in which more than one score is worse than raw by more is counted."""
 CEILING_PRIOR = 0.01
 """Cases that the identity counts as where the map is fitted to the test cases."""
+FIGURES = """## Figures
+
+![Response by probability]({stem}_curves.png)
+
+Response by probability, fitted to the first draw of {fewest} cases and to all {most}, with the band that holds 90 %
+of the maps of other draws of the patients. A case-aware map is no curve: drawn is its mean response at the test cases'
+voxels.
+
+![Volumes]({stem}_volumes.png)
+
+Each test case's expected volume (fitted to {most} cases) against what its radiologists drew.
+
+![Scores by number of cases]({stem}_learning.png)
+
+The six scores by number of calibration cases: mean and standard deviation over the draws."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +72,12 @@ class Drawn:
     Attributes:
         scores: (draws, scores).
         chosen: The candidate chosen in each draw, where there was a choice.
+        first: The calibration of the first draw.
     """
 
     scores: NDArray[np.float64]
     chosen: tuple[str, ...]
+    first: tt.Calibration
 
 
 def main(
@@ -72,13 +93,15 @@ def main(
     read = [case.read() for case in test]
     raw = score(read, [one.probability() for one in read])
     sections = [introduction(len(calibration), len(test))]
+    every: dict[int, dict[str, Drawn]] = {}
     for n, draws in {**SIZES, len(calibration): 1}.items():
-        found = {}
+        every[n] = {}
         for name in method or METHODS:
-            found[name] = draw(calibration, read, name, n=n, draws=draws, seed=seed)
-            print(f"n = {n}, {name}: {np.round(found[name].scores.mean(axis=0), 3)}", flush=True)
-        sections.append(section(n, draws, raw, found))
-    sections.append(ceiling(test, read, raw))
+            every[n][name] = draw(calibration, read, name, n=n, draws=draws, seed=seed)
+            print(f"n = {n}, {name}: {np.round(every[n][name].scores.mean(axis=0), 3)}", flush=True)
+        sections.append(section(n, draws, raw, every[n]))
+    samples = [CaseSample.of(case, one) for case, one in zip(test, read, strict=True)]
+    sections.extend([ceiling(samples, read, raw), figures(out, every, samples, read, raw)])
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
@@ -99,15 +122,18 @@ def draw(
     calibration: Sequence[tt.Case], test: Sequence[CaseData], method: str, *, n: int, draws: int, seed: int
 ) -> Drawn:
     """Fit to several draws and score each."""
-    rows, chosen = [], []
+    rows, chosen, first = [], [], None
     for k in range(draws):
         # The draws of a size are the same for every method.
         some = np.random.default_rng([seed, n, k]).choice(len(calibration), n, replace=False)
-        fitted = tt.fit([calibration[i] for i in some], method=method, replicates=0)
+        fitted = tt.fit([calibration[i] for i in some], method=method, replicates=0 if first else REPLICATES)
+        first = first or fitted
         rows.append(score(test, [fitted.apply(one) for one in test]))
         if fitted.selection is not None:
             chosen.append(fitted.selection.chosen)
-    return Drawn(np.array(rows), tuple(chosen))
+    if first is None:
+        raise ValueError("expected at least one draw")
+    return Drawn(np.array(rows), tuple(chosen), first)
 
 
 def score(cases: Sequence[CaseData], maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -141,17 +167,20 @@ def introduction(n_calibration: int, n_test: int) -> str:
 # Calibrating on few cases
 
 Nodules that {RATERS} radiologists drew, three small U-Nets. Fitted to cases drawn from the {n_calibration} of the
-calibration split, scored on all {n_test} of the test split (other patients); means over the draws, and in brackets the
-change from the raw ensemble. "Bad draws": draws in which more than one score is worse than raw by more than
-{100 * WORSE:.0f} %."""
+calibration split, scored on all {n_test} of the test split (other patients); means over the draws ± their standard
+deviation, and in brackets the change of the mean from the raw ensemble. "Bad draws": draws in which more than one score
+is worse than raw by more than {100 * WORSE:.0f} %."""
 
 
 def section(n: int, draws: int, raw: NDArray[np.float64], found: dict[str, Drawn]) -> str:
     """Give the table of one size."""
     rows = [["raw ensemble", *(number(value) for value in raw), ""]]
     for name, one in found.items():
-        mean = one.scores.mean(axis=0)
-        cells = [f"{number(value)} ({100 * (value / base - 1):+.1f} %)" for value, base in zip(mean, raw, strict=True)]
+        mean, spread = one.scores.mean(axis=0), one.scores.std(axis=0)
+        cells = [
+            f"{number(value)} ± {number(width)} ({change(value, base)})" if draws > 1 else cell(value, base)
+            for value, width, base in zip(mean, spread, raw, strict=True)
+        ]
         rows.append([name, *cells, f"{bad_draws(one.scores, raw)} of {draws}"])
     parts = [f"## {n} calibration cases", as_markdown(["", *SCORES, "bad draws"], rows)]
     if "auto" in found:
@@ -166,19 +195,53 @@ def bad_draws(scores: NDArray[np.float64], raw: NDArray[np.float64]) -> int:
     return int((worse.sum(axis=1) > 1).sum())
 
 
-def ceiling(test: Sequence[tt.Case], read: Sequence[CaseData], raw: NDArray[np.float64]) -> str:
+def ceiling(samples: Sequence[CaseSample], read: Sequence[CaseData], raw: NDArray[np.float64]) -> str:
     """Fit the case-aware map to the test cases themselves."""
-    samples = [CaseSample.of(case, one) for case, one in zip(test, read, strict=True)]
     rows = []
     for volume in (0.0, 0.5, 1.0):
         fitted = fit_conditional(samples, shipped_reference(), prior_cases=CEILING_PRIOR, volume=volume)
         found = score(read, [fitted.respond(one, one.probability()) for one in read])
-        cells = [f"{number(value)} ({100 * (value / base - 1):+.1f} %)" for value, base in zip(found, raw, strict=True)]
-        rows.append([f"volume {volume:g}", *cells])
+        rows.append([f"volume {volume:g}", *(cell(value, base) for value, base in zip(found, raw, strict=True))])
     return (
         "## The ceiling\n\nThe case-aware map fitted to the test cases themselves: what is left to gain with these "
         "features.\n\n" + as_markdown(["", *SCORES], rows)
     )
+
+
+def figures(
+    out: Path,
+    every: dict[int, dict[str, Drawn]],
+    samples: Sequence[CaseSample],
+    read: Sequence[CaseData],
+    raw: NDArray[np.float64],
+) -> str:
+    """Draw the figures beside the page, and give what the page says of them."""
+    fewest, most = min(every), max(every)
+    shown = [name for name in ("isotonic", "auto") if name in every[most]]
+    curves = {n: {name: every[n][name].first for name in shown} for n in (fewest, most)}
+    volumes = {"raw ensemble": [one.probability() for one in read]}
+    volumes.update({name: [every[most][name].first.apply(one) for one in read] for name in shown})
+    drawn = [np.array([np.count_nonzero(mask) for mask in one.raters.values()], float) for one in read]
+    expected = {name: np.array([float(map_.sum()) for map_ in maps]) for name, maps in volumes.items()}
+    scores = {n: {name: one.scores for name, one in of_size.items()} for n, of_size in every.items()}
+    drawings = {
+        "curves": few_cases_figures.curves_figure(curves, samples),
+        "volumes": few_cases_figures.volumes_figure(drawn, expected),
+        "learning": few_cases_figures.learning_figure(SCORES, raw, scores),
+    }
+    for name, drawing in drawings.items():
+        save_figure(out.with_name(f"{out.stem}_{name}.png"), drawing, dpi=100)
+    return FIGURES.format(stem=out.stem, fewest=fewest, most=most)
+
+
+def cell(value: float, base: float) -> str:
+    """Give a score and its change from raw."""
+    return f"{number(value)} ({change(value, base)})"
+
+
+def change(value: float, base: float) -> str:
+    """Give the change from raw in per cent."""
+    return f"{100 * (value / base - 1):+.1f} %"
 
 
 def number(value: float) -> str:

@@ -302,6 +302,25 @@ def test_another_number_of_several_members_is_warned_of(conditional):
         conditional.apply(make_case(62, n_members=2))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_cases_of_two_kinds_are_not_fitted_together(method):
+    single = [*cohort(2), make_case(9, n_members=1)]
+    with pytest.raises(CalibrationError, match="of 3 1 have one member and 2 several"):
+        fit(single, method=method)
+    unknown = [*cohort(2), make_case(9, spacing=None)]
+    with pytest.raises(CalibrationError, match="of 3 the voxel size of 1 is not known, that of 2 is"):
+        fit(unknown, method=method)
+    with pytest.raises(CalibrationError, match="cases of 2 and 3 dimensions cannot be fitted together"):
+        fit([*cohort(2), make_case(9, dimensions=3)], method=method)
+    assert fit(single, method="isotonic").provenance.members == (1, 3)
+
+
+def test_a_case_of_other_dimensions_is_refused(conditional):
+    fitted = conditional.map.dimensions
+    with pytest.raises(CalibrationError, match=f"dimensions, the cases of this case-aware calibration {fitted}"):
+        conditional.apply(make_case(62, dimensions=5 - fitted))
+
+
 def test_an_unknown_voxel_size_is_refused_where_it_was_known(conditional):
     unknown = make_case(62, spacing=None)
     with pytest.raises(CalibrationError, match="its voxel size is not known, that of the fitted cases was known"):

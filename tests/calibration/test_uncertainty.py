@@ -127,6 +127,6 @@ def test_a_band_belongs_to_curves_only():
     from twintrack.calibration.conditional.reference import N_COEFFICIENTS, shipped_reference
 
     one = ConditionalMap(
-        units=shipped_reference().units, coefficients=(0.0,) * N_COEFFICIENTS, volume=0.0, prior_cases=1.0
+        dimensions=2, units=shipped_reference().units, coefficients=(0.0,) * N_COEFFICIENTS, volume=0.0, prior_cases=1.0
     )
     assert Uncertainty(replicates=(one, one)).band(np.array([0.5])) is None

@@ -14,6 +14,7 @@ from twintrack.calibration.guard import ShiftGuard
 from twintrack.calibration.methods import METHODS, AnyMap, ConditionalMap, fit_map
 from twintrack.calibration.provenance import Provenance
 from twintrack.calibration.rater_weights import rater_weight, vote_correlation, weighted_curve
+from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection.candidates import volume_summary
 from twintrack.calibration.selection.choose import Selection
@@ -125,6 +126,7 @@ def _fit(
 ) -> tuple[AnyMap, Selection | None, Uncertainty | None]:
     selection = None
     if method in CASE_AWARE:
+        _require_alike(method, counted.table.records)
         weights = _rater_weights(counted)
         fitted, selection = fit_selected(method, counted.samples, weights=weights)
         if isinstance(fitted, ConditionalMap):
@@ -138,6 +140,26 @@ def _fit(
     if replicates and counted.coarse:
         found = resampled_curves(method, counted.coarse, replicates=replicates, seed=seed)
     return fit_map(method, curve), selection, found
+
+
+def _require_alike(method: str, records: Sequence[CaseRecord]) -> None:
+    """Refuse cases of two kinds whose features do not mean the same; no later case could be like both.
+
+    Raises:
+        CalibrationError: If some have one member and others several, or some a known voxel size and others not.
+    """
+    single = sum(record.members == 1 for record in records)
+    unknown = sum(not record.spacing for record in records)
+    found = []
+    if 0 < single < len(records):
+        found.append(f"{single} have one member and {len(records) - single} several")
+    if 0 < unknown < len(records):
+        found.append(f"the voxel size of {unknown} is not known, that of {len(records) - unknown} is")
+    if found:
+        raise CalibrationError(
+            f"{method} needs cases of one kind, but of {len(records)} {'; '.join(found)}. Fit to those of one "
+            f"kind, or choose a method that looks at the probability alone: {', '.join(METHODS)}"
+        )
 
 
 def _rater_weights(counted: Counted) -> list[float]:

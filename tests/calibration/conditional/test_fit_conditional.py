@@ -25,7 +25,7 @@ def sample_of(seed, *, truth=None, n=80, traits=True, low=NONE):
     rng = np.random.default_rng(seed)
     middle = rng.normal(-0.5, 2, n)
     voxel = np.column_stack([middle, rng.normal(size=(n, V - 1))]).astype(np.float32)
-    case = Traits(rng.normal(size=C), surface=rng.uniform(20, 60), voxel_volume=1.5)
+    case = Traits(rng.normal(size=C), surface=rng.uniform(20, 60), voxel_volume=1.5, dimensions=2)
     q = voxel[:, 0].astype(float)
     if truth is not None:
         one = np.ones(n)
@@ -87,7 +87,7 @@ def test_terms_of_a_sample_worked_out_by_hand():
     high = Rows(np.array([0.5, 0.2]), np.array([1.0, 1 / 3]), np.array([1.0, 1 / 9]), np.array([1.0, 4.0]))
     voxel = np.zeros((2, V), np.float32)
     voxel[:, 0] = logit(high.probability)
-    traits = Traits(np.array([1.0, 2.0, -1.0]), surface=50.0, voxel_volume=2.0)
+    traits = Traits(np.array([1.0, 2.0, -1.0]), surface=50.0, voxel_volume=2.0, dimensions=2)
     sample = CaseSample("p", 9999, (5, 8), low, high, voxel, traits, missed=0.0, rest=0.0)
     terms = Terms.of(sample, UNITS, weight=3.0)
     assert terms.logit == pytest.approx(logit(high.probability), abs=1e-6)
@@ -269,7 +269,7 @@ def test_a_case_counts_by_the_width_of_its_rim_not_by_its_size():
     # but for the one voxel that rounds the volume's error off.
     one = sample_of(3, truth=coefficients_of(3, size=1))
     rows = Rows(one.high.probability, one.high.response, one.high.squared, 8 * one.high.weight)
-    traits = Traits(one.traits.features, one.traits.surface, one.traits.voxel_volume / 8)
+    traits = Traits(one.traits.features, one.traits.surface, one.traits.voxel_volume / 8, one.traits.dimensions)
     drawn = tuple(8 * n for n in one.drawn)
     fine = CaseSample("p", 4000, drawn, NONE, rows, one.voxel, traits, missed=0.0, rest=0.0)
     at = coefficients_of(4)

@@ -24,11 +24,11 @@ VOLUMES = st.one_of(st.sampled_from((0.0, 1.0)), st.floats(0, 1))
 
 
 def map_of(coefficients=(0.0,) * N_COEFFICIENTS, *, volume=1.0, units=UNITS):
-    return ConditionalMap(units=units, coefficients=tuple(coefficients), volume=volume, prior_cases=1.0)
+    return ConditionalMap(dimensions=3, units=units, coefficients=tuple(coefficients), volume=volume, prior_cases=1.0)
 
 
 def traits_of(features=UNITS.case_centre):
-    return Traits(np.array(features, float), surface=100.0, voxel_volume=2.0)
+    return Traits(np.array(features, float), surface=100.0, voxel_volume=2.0, dimensions=2)
 
 
 def rows(p, others=None):

@@ -20,7 +20,9 @@ UNITS = Units(voxel=(3.0, 0.5, 5.0, 0.2, 0.1, 0.5, 1.0), case_centre=(1.0, 0.1, 
 
 def conditional(seed, *, volume):
     coefficients = 0.5 * np.random.default_rng(seed).normal(size=N_COEFFICIENTS)
-    return ConditionalMap(units=UNITS, coefficients=tuple(coefficients.tolist()), volume=volume, prior_cases=1.0)
+    return ConditionalMap(
+        dimensions=2, units=UNITS, coefficients=tuple(coefficients.tolist()), volume=volume, prior_cases=1.0
+    )
 
 
 MAPS = {
@@ -52,7 +54,8 @@ def applied(fitted, data):
     """Apply a map to every voxel, as a calibration does."""
     p = data.probability()
     if isinstance(fitted, ConditionalMap):
-        return fitted.respond(data, p)
+        alike = fitted.model_copy(update={"dimensions": sum(size > 1 for size in data.grid.shape)})
+        return alike.respond(data, p)
     return np.where(p > 0, fitted(p), 0).astype(np.float32)
 
 

@@ -47,11 +47,13 @@ class Traits:
         features: The case's features, float64 (len(CASE_FEATURES),).
         surface: Surface of the ball (circumference of the disk) of the predicted volume, mm² (mm).
         voxel_volume: Volume of a voxel, mm³ (mm² of a single slice).
+        dimensions: Axes along which the case's grid has more than one voxel.
     """
 
     features: NDArray[np.float64]
     surface: float
     voxel_volume: float
+    dimensions: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,7 @@ def describe(data: CaseData, probability: NDArray[np.float32]) -> Description | 
             np.array([np.log(radius), np.log(excess), counts.std() / (counts.mean() + 1)]),
             surface=(2.0, 2 * np.pi * radius, 4 * np.pi * radius**2)[p.ndim - 1],
             voxel_volume=float(np.prod(spacing)),
+            dimensions=p.ndim,
         ),
     )
 

@@ -146,8 +146,15 @@ def fit_conditional(
         The map.
 
     Raises:
-        CalibrationError: If no case has a probability of at least `FLOOR`, or the fit fails.
+        CalibrationError: If no case has a probability of at least `FLOOR`, cases of two and of three dimensions are
+            mixed, or the fit fails.
     """
+    dimensions = {sample.traits.dimensions for sample in samples if sample.traits is not None}
+    if len(dimensions) > 1:
+        raise CalibrationError(
+            f"cases of {' and '.join(map(str, sorted(dimensions)))} dimensions cannot be fitted together: volumes and "
+            "distances do not mean the same in them. Fit to the cases of one kind"
+        )
     given = [1.0] * len(samples) if weights is None else weights
     found = (Terms.of(s, reference.units, weight=w) for s, w in zip(samples, given, strict=True) if w > 0)
     terms = [term for term in found if term is not None]
@@ -155,5 +162,9 @@ def fit_conditional(
         raise CalibrationError(f"there is nothing to fit: no case has a probability of at least {FLOOR:g}")
     theta = fit_coefficients(terms, prior_cases * reference.precision, start=start)
     return ConditionalMap(
-        units=reference.units, coefficients=tuple(theta.tolist()), volume=volume, prior_cases=prior_cases
+        dimensions=dimensions.pop(),
+        units=reference.units,
+        coefficients=tuple(theta.tolist()),
+        volume=volume,
+        prior_cases=prior_cases,
     )

@@ -12,6 +12,7 @@ from scipy.special import expit
 from twintrack.calibration.conditional.describe import FLOOR, Traits, describe
 from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Units
 from twintrack.cohort import CaseData
+from twintrack.errors import CalibrationError
 
 LEAST_SLOPE = 0.05
 """What the response's logit grows by, at least, for each unit of the probability's."""
@@ -37,6 +38,7 @@ class ConditionalMap(BaseModel):
 
     Attributes:
         method: "conditional".
+        dimensions: Of the cases it was fitted to; others are refused.
         units: Units of the features.
         coefficients: c_0 (of logit p), c_1 (of all alike), c_2 … (of the other voxel features), v (of the case
             features), u (of the case features times logit p).
@@ -47,6 +49,7 @@ class ConditionalMap(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     method: Literal["conditional"] = "conditional"
+    dimensions: int = Field(ge=1, le=3)
     units: Units
     coefficients: tuple[float, ...] = Field(min_length=N_COEFFICIENTS, max_length=N_COEFFICIENTS)
     volume: float = Field(ge=0, le=1)
@@ -61,10 +64,18 @@ class ConditionalMap(BaseModel):
 
         Returns:
             The responses, the same array.
+
+        Raises:
+            CalibrationError: If the case has not as many dimensions as the fitted ones.
         """
         np.clip(probability, 0, 1, out=probability)  # a softmax may lie outside by rounding
         found = describe(data, probability)
         if found is not None:
+            if found.traits.dimensions != self.dimensions:
+                raise CalibrationError(
+                    f"case {data.id}: it has {found.traits.dimensions} dimensions, the cases of this case-aware "
+                    f"calibration {self.dimensions}; fit a calibration to cases like it"
+                )
             part = probability[found.box]
             part[found.where] = self.response_of(found.voxel, found.traits, found.probability)
         return probability
