@@ -116,6 +116,16 @@ def test_isotonic_maps_are_kept_at_few_knots_and_hardly_change():
     assert np.abs(found.replicates[0](at) - whole(at)).max() < 0.06
 
 
+def test_isotonic_maps_are_kept_where_most_voxels_of_a_ct_lie():
+    # A response of 0.001 from p = 1e-8 on: over 26 million voxels of a CT it adds up to 26,000.
+    p = np.sort(np.concatenate([np.logspace(-8, -4, 500), np.linspace(1e-4, 1, 1500)]))
+    response = np.where(p < 0.01, 0.001, p)
+    samples = [sample(f"p{k}", p, response) for k in range(4)]
+    low, high = resampled(fitted(samples, "isotonic"), samples, replicates=3).band(np.logspace(-7, -3, 41))
+    np.testing.assert_allclose(low, 0.001, rtol=0.01)
+    np.testing.assert_allclose(high, 0.001, rtol=0.01)
+
+
 def test_it_survives_its_file():
     samples = cohort(5)
     found = resampled(fitted(samples, "temperature"), samples, replicates=3)

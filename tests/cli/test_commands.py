@@ -165,14 +165,47 @@ def test_outside_the_roi_the_response_is_exactly_0(run, files, write_image):
 def test_apply_tells_a_machine_what_it_wrote(run, files):
     told = json.loads(run("apply", files.calibration, *files.predicted, "--out", files.root / "r", "--json").out)
     maps = [str(files.root / "r" / f"{case}.nii.gz") for case in CASES]
-    assert told == {"written": maps, "skipped": {}, "flags": {}}
+    volumes = json.loads((files.root / "r" / "volumes.json").read_text())["cases"]
+    assert list(volumes) == list(CASES)
+    assert told == {"written": maps, "volumes": volumes, "skipped": {}, "flags": {}}
+
+
+def test_apply_says_how_sure_the_volumes_are(run, files):
+    done = run("apply", files.calibration, *files.predicted, "--out", files.root / "r", "--uncertainty")
+    assert done.code == 0
+    assert done.out == f"wrote 5 response maps, each with a lower and an upper one, into {files.root / 'r'}\n"
+    volumes = json.loads((files.root / "r" / "volumes.json").read_text())["cases"]
+    for case in CASES:
+        response = read(files.root / "r" / f"{case}.nii.gz")
+        lower, upper = (read(files.root / "r" / name / f"{case}.nii.gz") for name in ("lower", "upper"))
+        assert lower.dtype == upper.dtype == np.float32
+        assert (lower <= response).all()
+        assert (response <= upper).all()
+        assert (lower < upper).any()
+        found = volumes[case]
+        assert found["expected_volume_mm3"] == pytest.approx(response.sum(dtype=float) * 2.5 * 0.8 * 0.7)
+        low, high = found["expected_interval"]["low_mm3"], found["expected_interval"]["high_mm3"]
+        assert low < found["expected_volume_mm3"] < high
+        assert found["expected_interval"]["n_replicates"] == 50
+
+
+def test_a_calibration_without_replicates_does_not_say_how_sure_it_is(run, files):
+    bare = files.root / "bare.json"
+    assert run("fit", *files.drawn, *files.predicted, "--replicates", 0, "--out", bare).code == 0
+    before = files.tree()
+    done = run("apply", bare, *files.predicted, "--out", files.root / "r", "--uncertainty")
+    assert done.code == 1
+    assert "error: this calibration does not say how sure it is" in done.err
+    assert files.new_since(before) == set()
+    told = json.loads(run("apply", bare, *files.predicted, "--out", files.root / "r", "--json").out)
+    assert {found["expected_interval"] for found in told["volumes"].values()} == {None}
 
 
 def test_apply_does_not_ask_for_raters(run, files):
     listing = files.root / "cases.csv"
     listing.write_text("case,raters\nc2,3\n")
     assert run("apply", files.calibration, *files.predicted, "--cases", listing, "--out", files.root / "r").code == 0
-    assert sorted(path.name for path in (files.root / "r").iterdir()) == ["c2.nii.gz", "flags.json"]
+    assert sorted(path.name for path in (files.root / "r").iterdir()) == ["c2.nii.gz", "flags.json", "volumes.json"]
 
 
 def test_a_response_replaces_an_older_one_but_never_its_input(run, files, write_image):

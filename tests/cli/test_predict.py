@@ -164,6 +164,37 @@ def test_a_case_unlike_those_of_the_calibration_is_flagged(run, files, given):
         assert json.loads((out / "summaries" / "c1.json").read_text())["flags"] == []
 
 
+def test_lower_and_upper_maps_are_written_where_they_are_asked_for(run, files, given):
+    out = files.root / "p"
+    assert run("predict", *given, "--out", out).code == 0
+    assert not (out / "lower").exists()
+    done = run("predict", *given, "--out", out, "--uncertainty")  # not passed over: they are not there yet
+    assert done.code == 0, done.err
+    assert "90 % of draws ml" in done.out
+    assert run("apply", files.calibration, *files.predicted, "--out", files.root / "a", "--uncertainty").code == 0
+    volumes = json.loads((files.root / "a" / "volumes.json").read_text())["cases"]
+    for case in CASES:
+        summary = json.loads((out / "summaries" / f"{case}.json").read_text())
+        assert set(summary["files"]) == {*MAPS, "lower", "upper"}
+        for name in ("lower", "upper"):
+            found = voxels(out / summary["files"][name])
+            assert found.dtype == np.float32
+            assert (found == voxels(files.root / "a" / name / f"{case}.nii.gz")).all()
+        for key in ("expected_volume_mm3", "expected_interval", "interval", "no_interval", "distribution"):
+            assert summary[key] == volumes[case][key]
+
+
+def test_a_calibration_that_is_not_sure_of_anything(run, files, given):
+    bare = files.root / "bare.json"
+    assert run("fit", *files.drawn, *files.predicted, "--replicates", 0, "--out", bare).code == 0
+    options = ("--calibration", bare, "--out", files.root / "p")
+    refused(run("predict", *given, *options, "--uncertainty"), "this calibration does not say how sure it is")
+    assert not (files.root / "p").exists()
+    done = run("predict", *given, *options)
+    assert done.code == 0, done.err
+    assert json.loads((files.root / "p" / "summaries" / "c1.json").read_text())["expected_interval"] is None
+
+
 def refused(done, message):
     assert done.code == 1
     assert f"error: {message}" in done.err or message in done.err

@@ -181,7 +181,7 @@ def test_apply_keeps_what_was_whole_before_the_bad_case(process, files, kind):
     assert done.code == 1
     for fragment in fragments:
         assert fragment in done.err
-    assert files.new_since(before) == {"r/c1.nii.gz", "r/c2.nii.gz", "r/flags.json"}
+    assert files.new_since(before) == {"r/c1.nii.gz", "r/c2.nii.gz", "r/flags.json", "r/volumes.json"}
 
 
 def test_apply_goes_on_without_the_bad_case_if_asked(process, files):
@@ -192,7 +192,7 @@ def test_apply_goes_on_without_the_bad_case_if_asked(process, files):
     assert done.code == 0
     assert "cases left out: 1\n  c3: " in done.err
     names = {f"c{n}.nii.gz" for n in (1, 2, 4, 5)}
-    assert files.new_since(before) == {f"r/{name}" for name in (*names, "flags.json")}
+    assert files.new_since(before) == {f"r/{name}" for name in (*names, "flags.json", "volumes.json")}
     for name in names:
         assert (files.root / "r" / name).read_bytes() == (files.root / "whole" / name).read_bytes()
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import twintrack as tt
+from twintrack.calibration.case_uncertainty import ExpectedInterval
 from twintrack.calibration.volume import VolumeEstimate, VolumeInterval
 from twintrack.calibration.volume_distribution import VolumeDistribution
 from twintrack.pipeline.prediction import Prediction
@@ -49,6 +51,7 @@ def test_a_summary_worked_out_by_hand():
     assert found["expected_volume_mm3"] == pytest.approx(1.8)
     assert found["interval"] == {"low_mm3": 1.0, "high_mm3": 2.5, "level": 0.9, "promised": 0.6, "n_cases": 4}
     assert found["no_interval"] is None
+    assert found["expected_interval"] is None
     assert found["distribution"] == {
         "mean_mm3": pytest.approx((1.0 + 1.6 + 8.0) / 4),
         "quantiles_mm3": {"0.05": 0.0, "0.25": 1.0, "0.5": 2.0, "0.75": 4.0, "0.95": 4.0},
@@ -59,6 +62,12 @@ def test_a_summary_worked_out_by_hand():
     assert found["highest_response"] == 1.0
     assert found["notes"] == ["a note"]
     assert found["flags"] == ["a flag"]
+
+
+def test_how_sure_the_expected_volume_is():
+    prediction = replace(prediction_of(), expected_interval=ExpectedInterval(1.5, 2.0, 0.9, 50))
+    found = summarise(prediction)["expected_interval"]
+    assert found == {"low_mm3": 1.5, "high_mm3": 2.0, "level": 0.9, "n_replicates": 50}
 
 
 def test_no_interval_is_null_with_its_reason():

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from typing_extensions import Self
 
 from twintrack.calibration.case_summary import CaseSummary
+from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
 from twintrack.calibration.guard import ShiftGuard
-from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
+from twintrack.calibration.methods import AnyMap, ConditionalMap
 from twintrack.calibration.provenance import MERGE, Provenance
+from twintrack.calibration.respond import CaseResponse, respond, respond_in_place
 from twintrack.calibration.selection.choose import Selection
 from twintrack.calibration.uncertainty import Uncertainty
 from twintrack.calibration.volume import VolumeEstimate, estimate_volume
 from twintrack.calibration.volume_distribution import VolumeModel
 from twintrack.cohort import Case, CaseData
 from twintrack.cohort.checks import probability_array
-from twintrack.compute.blocks import blocks, flat
 from twintrack.errors import CalibrationError, TwinTrackWarning
 from twintrack.images import Volume
 from twintrack.images.atomic import write_text
@@ -65,6 +68,14 @@ class Calibration(BaseModel):
     guard: ShiftGuard | None = None
     provenance: Provenance
 
+    @model_validator(mode="after")
+    def _check_kinds(self) -> Self:
+        aware = isinstance(self.map, ConditionalMap)
+        others = () if self.uncertainty is None else self.uncertainty.replicates
+        if any(isinstance(one, ConditionalMap) != aware for one in others):
+            raise ValueError("the maps of other draws are of another kind than the map itself")
+        return self
+
     @property
     def method(self) -> str:
         """Name of the method."""
@@ -89,7 +100,7 @@ class Calibration(BaseModel):
                 checked: it has no members and no voxel size.
         """
         if isinstance(case, Case | CaseData):
-            return self._apply_and_warn(case)[0]
+            return self._respond(case).response
         if isinstance(self.map, ConditionalMap):
             raise CalibrationError(
                 "a case-aware calibration looks at the members and the voxel size of a case; give a Case instead of an "
@@ -98,7 +109,7 @@ class Calibration(BaseModel):
         array = np.asarray(case)
         plain = array.reshape(1, -1) if array.ndim not in (2, 3) else array
         checked = probability_array(Volume.from_array(plain, name="the array of probabilities"))
-        return self._apply_in_place(self.map, np.array(checked).reshape(array.shape), roi=None)
+        return respond_in_place(np.array(checked).reshape(array.shape), self.map, pin_zero=self.pin_zero, roi=None)
 
     def apply_and_flag(self, case: Case | CaseData) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """Turn a case's probabilities into responses, and say in what it is unlike the fitted cases.
@@ -115,9 +126,85 @@ class Calibration(BaseModel):
         Warns:
             TwinTrackWarning: If there is a reason, as `apply`.
         """
-        return self._apply_and_warn(case)
+        found = self._respond(case)
+        return found.response, found.flags
 
-    def _apply_and_warn(self, case: Case | CaseData) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    def respond(self, case: Case | CaseData, *, band: bool = False) -> CaseResponse:
+        """Say all that the calibration knows of a case's responses in one go.
+
+        Args:
+            case: A case (which is read), or its voxels.
+            band: Whether lower and upper response maps are wanted.
+
+        Returns:
+            The responses as from `apply`, the flags, the interval of the expected volume (None where the calibration
+            does not know how sure it is) and, where wanted, the band.
+
+        Raises:
+            CalibrationError: If the band is wanted and the calibration does not know how sure it is.
+            TwinTrackError: As `apply`.
+
+        Warns:
+            TwinTrackWarning: As `apply`.
+        """
+        if band:
+            self.require_uncertainty()
+        return self._respond(case, uncertainty=self.uncertainty, band=band)
+
+    def expected_interval(self, case: Case | CaseData) -> ExpectedInterval | None:
+        """Say how sure the expected volume of a case is: where it lies with other draws of the calibration patients.
+
+        Args:
+            case: A case (which is read), or its voxels.
+
+        Returns:
+            The interval in mm³; None where the calibration does not know how sure it is (`uncertainty`).
+
+        Raises:
+            TwinTrackError: As `apply`.
+
+        Warns:
+            TwinTrackWarning: As `apply`.
+        """
+        return self._respond(case, uncertainty=self.uncertainty).interval
+
+    def response_band(self, case: Case | CaseData) -> ResponseBand:
+        """Give lower and upper response maps of a case: at each voxel where the response lies with other draws.
+
+        Args:
+            case: A case (which is read), or its voxels.
+
+        Returns:
+            The maps, on the case's grid.
+
+        Raises:
+            CalibrationError: If the calibration does not know how sure it is.
+            TwinTrackError: As `apply`.
+
+        Warns:
+            TwinTrackWarning: As `apply`.
+        """
+        self.require_uncertainty()
+        found = self._respond(case, uncertainty=self.uncertainty, band=True).band
+        assert found is not None
+        return found
+
+    def require_uncertainty(self) -> None:
+        """Refuse what needs to know how sure the calibration is.
+
+        Raises:
+            CalibrationError: If it does not know.
+        """
+        if self.uncertainty is None:
+            raise CalibrationError(
+                "this calibration does not say how sure it is: it was fitted to one patient, to a table, with 0 "
+                "replicates, or by an older TwinTrack. Fit it again to several patients (--replicates 50)."
+            )
+
+    def _respond(
+        self, case: Case | CaseData, *, uncertainty: Uncertainty | None = None, band: bool = False
+    ) -> CaseResponse:
+        """Read, check, warn and respond; called by what the user calls, at whom the warning points."""
         data = self._read(case)
         reasons = self.flags(data)
         if reasons:
@@ -125,8 +212,8 @@ class Calibration(BaseModel):
             warnings.warn(message, TwinTrackWarning, stacklevel=3)
         if isinstance(self.map, ConditionalMap):
             self._require_described(data)
-            return self.map.respond(data, data.probability()), reasons
-        return self._apply_in_place(self.map, data.probability(), roi=data.roi), reasons
+        found = respond(data, self.map, pin_zero=self.pin_zero, uncertainty=uncertainty, band=band)
+        return replace(found, flags=reasons)
 
     def _read(self, case: Case | CaseData) -> CaseData:
         if isinstance(case, CaseData):
@@ -151,21 +238,6 @@ class Calibration(BaseModel):
         data = self._read(case)
         found = [] if self.guard is None else self.guard.flags(CaseSummary.of(data))
         return (*self._differences(data), *found)
-
-    def _apply_in_place(
-        self, response_map: ResponseMap, probability: NDArray[np.float32], *, roi: NDArray[np.uint8] | None
-    ) -> NDArray[np.float32]:
-        values = probability.reshape(-1)
-        inside = None if roi is None else flat(roi)
-        for part in blocks(values.size):
-            p = np.clip(values[part], 0.0, 1.0)
-            response = response_map(p)
-            if self.pin_zero:
-                response[p == 0] = 0
-            if inside is not None:
-                response[inside[part] == 0] = 0
-            values[part] = response
-        return probability
 
     def estimate_volume(self, response: NDArray[Any], *, voxel_volume: float) -> VolumeEstimate:
         """Estimate the volume of a case, with the distribution and the interval of a further rater's.

@@ -28,9 +28,10 @@ REPLICATES = 50
 LEVEL = 0.9
 """Share of the draws within a band or an interval."""
 
-_KNOTS = 65
 _DIGITS = 6
-_LARGEST_LOGIT = 9.0  # knots reach from there to 1 minus it, and to 0 and 1
+# Pitfall: most voxels of a CT lie far out, and a map that is cut short there says nothing of their sum.
+_LOGITS = np.concatenate([np.arange(-24, -9, 1.5), np.linspace(-9, 9, 48), np.arange(10.5, 17, 1.5)])
+_KNOTS = _LOGITS.size + 2  # 0 and 1 too
 
 
 class Uncertainty(BaseModel):
@@ -59,7 +60,7 @@ class Uncertainty(BaseModel):
         curves = [one(probability) for one in self.replicates if isinstance(one, ResponseMap)]
         if not curves:
             return None
-        return _ends(np.stack(curves), level)
+        return ends(np.stack(curves), level)
 
     def interval(
         self, predicted: CaseSample, *, level: float = LEVEL
@@ -76,8 +77,8 @@ class Uncertainty(BaseModel):
         """
         found = [judge(one, predicted) for one in self.replicates]
         volumes = [float(predicted.low.weight @ one.low + predicted.high.weight @ one.high) for one in found]
-        low, high = _ends(np.array(volumes), level)
-        return (float(low), float(high)), *_ends(np.stack([one.high for one in found]), level)
+        low, high = ends(np.array(volumes), level)
+        return (float(low), float(high)), *ends(np.stack([one.high for one in found]), level)
 
 
 def resampled(
@@ -150,13 +151,20 @@ def _few_knots(fitted: AnyMap) -> AnyMap:
     """Keep a map with many numbers at some points only: more are not needed to say how far maps differ."""
     if not isinstance(fitted, KnotMap) or len(fitted.probability) <= _KNOTS:
         return fitted
-    inner = expit(np.linspace(-_LARGEST_LOGIT, _LARGEST_LOGIT, _KNOTS - 2))
-    knots = np.concatenate([[0.0], inner, [1.0]])
+    knots = np.concatenate([[0.0], expit(_LOGITS), [1.0]])
     response = np.maximum.accumulate(np.clip(np.round(fitted(knots), _DIGITS), 0, 1))
     return IsotonicMap(probability=tuple(knots.tolist()), response=tuple(response.tolist()))
 
 
-def _ends(values: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the ends between which the middle `level` of the rows lie."""
+def ends(values: NDArray[np.float64], level: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the ends between which the middle share of draws lies.
+
+    Args:
+        values: A row for each draw, (R, …).
+        level: The share.
+
+    Returns:
+        Lower and upper end, (…).
+    """
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return np.asarray(low), np.asarray(high)

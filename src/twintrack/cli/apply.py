@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,30 +25,35 @@ def command(
     ending: Annotated[
         str, typer.Option("--format", help="nii.gz, nii, mha, nrrd, npy or npz; the geometry is the input's.")
     ] = "nii.gz",
+    uncertainty: options.UncertaintyMaps = False,
     skip_bad: options.SkipBad = False,
     json: options.Json = False,
 ) -> None:
     """Apply a calibration: one response map per case, on the grid of the input.
 
     A case that is unlike those of the calibration is warned of; flags.json beside the maps has the reasons.
+    volumes.json has each case's expected volume, how sure it is, and the interval of a further rater's.
 
     Example: `twintrack apply calibration.json --members members/a members/b members/c --out responses`
     """
     from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
-    from twintrack.calibration.write import FLAGS, write_responses  # noqa: PLC0415
+    from twintrack.calibration.flags_file import FLAGS  # noqa: PLC0415
+    from twintrack.calibration.write import write_responses  # noqa: PLC0415
 
     fitted = load_calibration(calibration)
     cohort = options.cohort_from(
         members=members, roi=roi, cases=cases, split=split, foreground=foreground, skip_bad=skip_bad
     )
-    flagged = Flagged()
+    flagged, volumes = Flagged(), dict[str, Mapping[str, Any]]()
     with Skipped() as skipped:
         written = write_responses(
             fitted,
             cohort,
             folder=out,
             ending=ending,
+            band=uncertainty,
             on_flagged=flagged,
+            on_written=lambda case, volume: volumes.update({case.id: volume}),
             on_bad=skipped if skip_bad else None,
             progress=track,
         )
@@ -55,7 +61,8 @@ def command(
             raise CohortError("there is nothing to write: every case was skipped")
     if json:
         maps = [str(path) for path in written]
-        show_json({"written": maps, "skipped": skipped.reasons, "flags": flagged.reasons})
+        show_json({"written": maps, "volumes": volumes, "skipped": skipped.reasons, "flags": flagged.reasons})
         return
     flagged.show(n_cases=len(written), where=str(out / FLAGS), calibration=fitted)
-    show_written([f"{len(written)} response maps into {out}"])
+    what = "response maps, each with a lower and an upper one," if uncertainty else "response maps"
+    show_written([f"{len(written)} {what} into {out}"])

@@ -54,6 +54,14 @@ SkipBad: TypeAlias = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out cases that cannot be used, and list them, instead of stopping."),
 ]
+UncertaintyMaps: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--uncertainty",
+        help="Also write lower/ and upper/: maps between which 90 % of the calibration's maps of other draws of its "
+        "patients lie, at each voxel.",
+    ),
+]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output, for machines.")
 ]

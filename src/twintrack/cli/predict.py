@@ -37,6 +37,7 @@ def command(
             max=255,
         ),
     ] = None,
+    uncertainty: options.UncertaintyMaps = False,
     ending: segment_options.Ending = "nii.gz",
     trust_checkpoint: segment_options.TrustCheckpoint = False,
     overwrite: segment_options.Overwrite = False,
@@ -46,9 +47,9 @@ def command(
     """Predict CTs: at each voxel the fraction of experts who would label it, on the CT's own grid.
 
     Writes for each case the response map, the agreement levels (k: k of K experts are to be expected), the ROI and a
-    summary with the expected volume, the interval of a further rater's volume, and in what the case is unlike those of
-    the calibration (flags), which is also warned of. A case that an earlier run finished with the same CT, bundle,
-    calibration and settings is passed over: an interrupted run goes on where it stopped.
+    summary with the expected volume and how sure it is, the interval of a further rater's volume, and in what the case
+    is unlike those of the calibration (flags), which is also warned of. A case that an earlier run finished with the
+    same CT, bundle, calibration and settings is passed over: an interrupted run goes on where it stopped.
 
     Example: `twintrack predict ct.nii.gz --models bundle --calibration calibration.json --out predicted`
     """
@@ -75,6 +76,7 @@ def command(
             folder=out,
             rois=rois,
             n_raters=n_raters,
+            band=uncertainty,
             ending=ending,
             resume=not overwrite,
             on_stage=stages.on_stage,
@@ -97,7 +99,14 @@ def show_predictions(summaries: list[dict[str, Any]]) -> None:
     """Print a row of volumes for each case."""
     n_raters = max(summary["n_raters"] for summary in summaries)
     half = (n_raters + 1) // 2
-    header = ["case", "ROI from", "expected ml", "a further rater's median ml", "a further rater's ml"]
+    header = [
+        "case",
+        "ROI from",
+        "expected ml",
+        "90 % of draws ml",
+        "a further rater's median ml",
+        "a further rater's ml",
+    ]
     header += [f"≥1 of {n_raters} ml", f"≥{half} of {n_raters} ml", "highest response"]
     rows = [_row(summary, half) for summary in summaries]
     show_table("Volumes", header, rows)
@@ -108,12 +117,14 @@ def show_predictions(summaries: list[dict[str, Any]]) -> None:
 
 def _row(summary: dict[str, Any], half: int) -> list[str]:
     interval, distribution, at_least = summary["interval"], summary["distribution"], summary["at_least_mm3"]
+    sureness = summary["expected_interval"]
     return [
         summary["case"],
         summary["roi"]["source"],
         _ml(summary["expected_volume_mm3"]),
+        "–" if sureness is None else _range(sureness),
         "–" if distribution is None else _ml(distribution["quantiles_mm3"]["0.5"]),
-        "–" if interval is None else f"{_ml(interval['low_mm3'])} to {_ml(interval['high_mm3'])} {_promise(interval)}",
+        "–" if interval is None else f"{_range(interval)} {_promise(interval)}",
         _ml(at_least["1"]),
         _ml(at_least[str(half)]),
         f"{summary['highest_response']:.2f}",
@@ -122,6 +133,10 @@ def _row(summary: dict[str, Any], half: int) -> list[str]:
 
 def _ml(mm3: float) -> str:
     return f"{mm3 / 1000:.2f}"
+
+
+def _range(interval: dict[str, Any]) -> str:
+    return f"{_ml(interval['low_mm3'])} to {_ml(interval['high_mm3'])}"
 
 
 def _promise(interval: dict[str, Any]) -> str:

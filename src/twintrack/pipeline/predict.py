@@ -31,6 +31,7 @@ def predict(
     folder: Path,
     rois: Mapping[str, Path] | None = None,
     n_raters: int | None = None,
+    band: bool = False,
     ending: str = ".nii.gz",
     resume: bool = True,
     on_stage: OnStage | None = None,
@@ -48,6 +49,7 @@ def predict(
         folder: Where to write (`twintrack.pipeline.write`).
         rois: The ROI of each case, instead of the coarse network's.
         n_raters: K of the agreement levels; None takes the most raters that a calibration case had.
+        band: Whether lower and upper response maps are written too.
         ending: File format of the maps.
         resume: Whether a case that an earlier run finished with the same CT, bundle, calibration and settings is passed
             over.
@@ -59,12 +61,15 @@ def predict(
         The summary of each case that is done, also of those passed over, in the order of the CTs.
 
     Raises:
-        CalibrationError: If the calibration was fitted for another foreground, before anything is predicted.
+        CalibrationError: If the calibration was fitted for another foreground, or the band is wanted and it does not
+            know how sure it is, before anything is predicted.
         OutputError: If a file cannot be written, or would replace a CT.
         TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable CT.
     """
     bundle = segmenter.bundle
     calibration.check_foreground(bundle.bundle.foreground, name=f"the bundle {bundle.folder}")
+    if band:
+        calibration.require_uncertainty()
     experts = require_countable(raters_of(calibration) if n_raters is None else n_raters)
     make_folder(folder)
     require_elsewhere(cts, folder)
@@ -79,7 +84,7 @@ def predict(
         clock("checking what is done")
         roi = None if rois is None else rois[ct.case_id]
         inputs = input_hashes(ct, segmenter=segmenter, roi=roi)
-        fingerprint = fingerprint_of(inputs, **used, n_raters=experts, ending=ending)
+        fingerprint = fingerprint_of(inputs, **used, n_raters=experts, band=band, ending=ending)
         done = read_finished(summary_of(folder, ct.case_id), fingerprint=fingerprint) if resume else None
         if done is not None:
             return done
@@ -91,6 +96,7 @@ def predict(
             case_id=ct.case_id,
             roi=None if roi is None else read_volume(roi),
             n_raters=experts,
+            band=band,
             on_stage=clock,
         )
         clock("writing")

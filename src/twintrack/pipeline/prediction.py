@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.calibration import Calibration
+from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
 from twintrack.calibration.volume import VolumeEstimate
 from twintrack.cohort import Case
 from twintrack.images import Volume
@@ -41,6 +42,8 @@ class Prediction:
         n_raters: K of the agreement levels.
         notes: What a reader of the result must know of the segmentation, in words.
         flags: In what the case is unlike those of the calibration, in words; empty where it is like them.
+        expected_interval: How sure the expected volume is; None where the calibration does not know.
+        band: Lower and upper response maps within the box; None where they were not asked for.
     """
 
     segmentation: Segmentation
@@ -49,6 +52,8 @@ class Prediction:
     n_raters: int
     notes: tuple[str, ...]
     flags: tuple[str, ...] = ()
+    expected_interval: ExpectedInterval | None = None
+    band: ResponseBand | None = None
 
     @property
     def levels(self) -> NDArray[np.uint8]:
@@ -64,6 +69,7 @@ def predict_case(
     case_id: str,
     roi: Volume | None = None,
     n_raters: int | None = None,
+    band: bool = False,
     on_stage: OnStage | None = None,
 ) -> Prediction:
     """Predict the response of one CT.
@@ -75,13 +81,15 @@ def predict_case(
         case_id: Name of the case, for messages.
         roi: Where to look, on the CT's grid; None lets the coarse network find it.
         n_raters: K of the agreement levels; None takes the most raters that a calibration case had.
+        band: Whether lower and upper response maps are wanted.
         on_stage: Called when a stage begins.
 
     Returns:
         The prediction.
 
     Raises:
-        CalibrationError: If the calibration was fitted for another foreground.
+        CalibrationError: If the calibration was fitted for another foreground, or the band is wanted and it does not
+            know how sure it is.
         TwinTrackError: If the CT cannot be segmented.
 
     Warns:
@@ -90,14 +98,16 @@ def predict_case(
     segmentation = segmenter.segment(ct, case_id=case_id, roi=roi, on_stage=on_stage)
     if on_stage is not None:
         on_stage("calibrating")
-    response, flags = calibration.apply_and_flag(_as_case(segmentation))
+    found = calibration.respond(_as_case(segmentation), band=band)
     return Prediction(
         segmentation=segmentation,
-        response=response,
-        volume=calibration.estimate_volume(response, voxel_volume=segmentation.grid.voxel_volume),
+        response=found.response,
+        volume=calibration.estimate_volume(found.response, voxel_volume=segmentation.grid.voxel_volume),
         n_raters=raters_of(calibration) if n_raters is None else n_raters,
         notes=tuple(segmentation.notes),
-        flags=flags,
+        flags=found.flags,
+        expected_interval=found.interval,
+        band=found.band,
     )
 
 

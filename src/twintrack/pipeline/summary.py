@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from typing import Any
 
 from twintrack.calibration import Calibration
-from twintrack.calibration.volume_distribution import VolumeDistribution
+from twintrack.calibration.volume_record import volume_record
 from twintrack.pipeline.agreement import volumes_at_least
 from twintrack.pipeline.prediction import Prediction
 from twintrack.segmentation.write import describe
 
 SCHEMA_VERSION = 1
 """Version of the summary; raised when a key changes its meaning."""
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""Where the distribution of a further rater's volume is written down."""
 
 PACKAGES = ("twintrack", "numpy", "scipy", "SimpleITK", "torch", "nnunetv2")
 """Whose versions are recorded with a prediction, where they are installed."""
@@ -30,11 +26,8 @@ def summarise(prediction: Prediction) -> dict[str, Any]:
     * ``case``, ``grid``, ``members``, ``foreground``, ``roi`` as in the record of a segmentation
       (`twintrack.segmentation.write.describe`); ``notes``: what a reader must know of it, in words;
     * ``flags``: in what the case is unlike those of the calibration, in words; empty where it is like them;
-    * ``expected_volume_mm3``; ``interval``: ``low_mm3`` and ``high_mm3``, between which a further rater's volume is to
-      be expected with probability ``level``, ``promised`` (what the calibration cases can promise of it) and
-      ``n_cases``; null where it cannot be said, with the reason in ``no_interval``;
-    * ``distribution`` of a further rater's volume: ``mean_mm3``, ``quantiles_mm3`` (by probability, as text) and
-      ``probability_empty``, that nothing is drawn; null where ``interval`` is;
+    * ``expected_volume_mm3``, ``expected_interval``, ``interval``, ``no_interval`` and ``distribution``: see
+      `twintrack.calibration.volume_record`;
     * ``n_raters`` (K) and ``at_least_mm3``: for k = 1 … K the volume where at least k of K experts are to be expected;
     * ``highest_response``.
 
@@ -47,16 +40,12 @@ def summarise(prediction: Prediction) -> dict[str, Any]:
     Returns:
         Plain data that JSON can hold.
     """
-    volume = prediction.volume
     voxel_volume = prediction.segmentation.grid.voxel_volume
     at_least = volumes_at_least(prediction.levels, n_raters=prediction.n_raters, voxel_volume=voxel_volume)
     return {
         "schema_version": SCHEMA_VERSION,
         **describe(prediction.segmentation),
-        "expected_volume_mm3": volume.expected,
-        "interval": None if volume.interval is None else _in_mm3(asdict(volume.interval)),
-        "no_interval": volume.reason,
-        "distribution": None if volume.distribution is None else _in_numbers(volume.distribution),
+        **volume_record(prediction.volume, prediction.expected_interval),
         "n_raters": prediction.n_raters,
         "at_least_mm3": {str(k): size for k, size in at_least.items()},
         "highest_response": float(prediction.response.max(initial=0.0)),
@@ -81,15 +70,3 @@ def describe_calibration(calibration: Calibration) -> dict[str, Any]:
         "target": calibration.provenance.target,
         "n_cases": calibration.provenance.n_cases,
     }
-
-
-def _in_numbers(distribution: VolumeDistribution) -> dict[str, Any]:
-    return {
-        "mean_mm3": distribution.mean,
-        "quantiles_mm3": {str(share): distribution.quantile(share) for share in QUANTILES},
-        "probability_empty": distribution.probability_empty,
-    }
-
-
-def _in_mm3(interval: dict[str, Any]) -> dict[str, Any]:
-    return {(f"{name}_mm3" if name in ("low", "high") else name): value for name, value in interval.items()}

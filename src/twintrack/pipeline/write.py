@@ -15,7 +15,7 @@ from twintrack.pipeline.prediction import Prediction
 from twintrack.segmentation.records import require_file_name, take_back, write_record
 
 SUMMARIES = "summaries"
-FOLDERS = ("responses", "levels", "rois", SUMMARIES)
+FOLDERS = ("responses", "levels", "rois", "lower", "upper", SUMMARIES)
 """What is written into an output folder."""
 
 
@@ -34,8 +34,9 @@ def write_prediction(
     Args:
         prediction: What was predicted.
         summary: What is said about it (`twintrack.pipeline.summary`).
-        folder: Where to write ``responses/<case>`` (float32), ``levels/<case>``, ``rois/<case>`` (uint8) and
-            ``summaries/<case>.json``; folders are made where they are missing.
+        folder: Where to write ``responses/<case>`` (float32), ``levels/<case>``, ``rois/<case>`` (uint8), where the
+            prediction has them ``lower/<case>`` and ``upper/<case>`` (float32), and ``summaries/<case>.json``; folders
+            are made where they are missing.
         clock: Has taken the time of the stages; it is stopped once the maps are written.
         ending: File format of the maps.
 
@@ -71,3 +72,6 @@ def _maps(prediction: Prediction) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "responses", prediction.response
     yield "levels", prediction.levels
     yield "rois", prediction.segmentation.roi
+    if prediction.band is not None:
+        yield "lower", prediction.band.lower
+        yield "upper", prediction.band.upper

@@ -74,6 +74,15 @@ class Description:
     voxel: NDArray[np.float32]
     traits: Traits
 
+    def put(self, values: NDArray[np.float64], *, into: NDArray[np.float32]) -> None:
+        """Give the described voxels of a map on the case's grid new values.
+
+        Args:
+            values: One for each described voxel, (n,).
+            into: The map; its other voxels are left as they are.
+        """
+        into[self.box][self.where] = values
+
 
 def describe(data: CaseData, probability: NDArray[np.float32]) -> Description | None:
     """Describe a case.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
-from twintrack.calibration.conditional.describe import FLOOR, Traits, describe
+from twintrack.calibration.conditional.describe import FLOOR, Description, Traits, describe
 from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Units
 from twintrack.cohort import CaseData
 from twintrack.errors import CalibrationError
@@ -68,17 +68,32 @@ class ConditionalMap(BaseModel):
         Raises:
             CalibrationError: If the case has not as many dimensions as the fitted ones.
         """
+        found = self.described(data, probability)
+        if found is not None:
+            found.put(self.response_of(found.voxel, found.traits, found.probability), into=probability)
+        return probability
+
+    def described(self, data: CaseData, probability: NDArray[np.float32]) -> Description | None:
+        """Describe a case that is to be responded to.
+
+        Args:
+            data: The case's voxels.
+            probability: `data.probability()`; clipped to [0, 1] in place.
+
+        Returns:
+            The description; None where no probability reaches `FLOOR`.
+
+        Raises:
+            CalibrationError: If the case has not as many dimensions as the fitted ones.
+        """
         np.clip(probability, 0, 1, out=probability)  # a softmax may lie outside by rounding
         found = describe(data, probability)
-        if found is not None:
-            if found.traits.dimensions != self.dimensions:
-                raise CalibrationError(
-                    f"case {data.id}: it has {found.traits.dimensions} dimensions, the cases of this case-aware "
-                    f"calibration {self.dimensions}; fit a calibration to cases like it"
-                )
-            part = probability[found.box]
-            part[found.where] = self.response_of(found.voxel, found.traits, found.probability)
-        return probability
+        if found is not None and found.traits.dimensions != self.dimensions:
+            raise CalibrationError(
+                f"case {data.id}: it has {found.traits.dimensions} dimensions, the cases of this case-aware "
+                f"calibration {self.dimensions}; fit a calibration to cases like it"
+            )
+        return found
 
     def response_of(
         self,
@@ -99,11 +114,50 @@ class ConditionalMap(BaseModel):
             float64 (n,), at least `FLOOR`.
         """
         logit = self._logit(voxel, traits)
-        if self.volume < 1:
-            each = np.ones_like(logit) if weight is None else weight
-            kept, modelled = float(each @ probability), float(each @ np.maximum(expit(logit), FLOOR))
-            logit += shift_to(logit, each, kept ** (1 - self.volume) * modelled**self.volume)
+        logit += self._shift(logit, probability, weight)
         return np.asarray(np.maximum(expit(logit), FLOOR))
+
+    def shift_of(
+        self,
+        voxel: NDArray[np.float32],
+        traits: Traits,
+        probability: NDArray[np.float64],
+        weight: NDArray[np.float64] | None = None,
+    ) -> float:
+        """Give the shift s of a case, with which `shifted_response_of` needs only some of its voxels at a time.
+
+        Args:
+            voxel: Features of the case's described voxels, (n, V).
+            traits: The case's traits.
+            probability: Their probabilities, (n,).
+            weight: How many voxels each stands for, (n,); by default one.
+
+        Returns:
+            The shift, logits.
+        """
+        return self._shift(self._logit(voxel, traits), probability, weight)
+
+    def shifted_response_of(self, voxel: NDArray[np.float32], traits: Traits, shift: float) -> NDArray[np.float64]:
+        """Give the responses of some described voxels of a case whose shift is known.
+
+        Args:
+            voxel: Their features, (n, V).
+            traits: The case's traits.
+            shift: From `shift_of`.
+
+        Returns:
+            float64 (n,), at least `FLOOR`.
+        """
+        return np.asarray(np.maximum(expit(self._logit(voxel, traits) + shift), FLOOR))
+
+    def _shift(
+        self, logit: NDArray[np.float64], probability: NDArray[np.float64], weight: NDArray[np.float64] | None
+    ) -> float:
+        if self.volume == 1:
+            return 0.0
+        each = np.ones_like(logit) if weight is None else weight
+        kept, modelled = float(each @ probability), float(each @ np.maximum(expit(logit), FLOOR))
+        return shift_to(logit, each, kept ** (1 - self.volume) * modelled**self.volume)
 
     def _logit(self, voxel: NDArray[np.float32], traits: Traits) -> NDArray[np.float64]:
         c, n_case = np.array(self.coefficients), traits.features.size
