@@ -76,9 +76,7 @@ def main(
     """Fit on the calibration split, score on the test split, write page and figure."""
     calibration_cases, test = (four_raters(data, split) for split in ("calibration", "test"))
     calibration = tt.fit(calibration_cases, method=method)
-    fitted = fit_rater_field(
-        calibration_cases, calibration.apply, distance=unbiased_distance, n=N_FITTED, seed=FIT_SEED
-    )
+    fitted = fit_rater_field(calibration_cases, calibration.apply, n=N_FITTED, seed=FIT_SEED)
     rows = [measure(case.read(), calibration, fitted.field) for case in test]
     sections = [
         "<!-- written by experiments/plausible_masks.py -->",
@@ -104,11 +102,6 @@ def main(
 def four_raters(data: Path, split: str) -> tt.Cohort:
     """Find the cases of a split that four radiologists drew."""
     return tt.Cohort(case for case in cohort(data, split) if len(case.raters) == 4)
-
-
-def unbiased_distance(samples: Sequence[NDArray[np.uint8]], raters: Sequence[NDArray[np.uint8]]) -> float:
-    """Give the generalised energy distance without the pairs of a mask with itself."""
-    return energy_distance(samples, raters, unbiased=True).value
 
 
 def variants(data: CaseData, response: NDArray[np.float32], field: RaterField, *, n: int) -> dict[str, Masks]:

@@ -131,13 +131,25 @@ def saved(calibration, tmp_path, **changes):
 
 def test_a_newer_schema_is_refused(calibration, tmp_path):
     path = saved(calibration, tmp_path, schema_version=SCHEMA_VERSION + 1)
-    with pytest.raises(CalibrationError, match=r"schema version 4; this TwinTrack knows versions up to 3\. Upgrade"):
+    with pytest.raises(CalibrationError, match=r"schema version 5; this TwinTrack knows versions up to 4\. Upgrade"):
         tt.load_calibration(path)
+
+
+def test_a_file_of_version_3_is_read_and_has_no_rater_field(calibration, tmp_path):
+    path = saved(calibration, tmp_path, schema_version=3)
+    content = json.loads(path.read_text())
+    del content["rater_field"]
+    path.write_text(json.dumps(content))
+    loaded = tt.load_calibration(path)
+    assert loaded.rater_field is None
+    assert loaded == calibration.model_copy(update={"schema_version": 3})
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"rater_field": {"correlation": 1.5, "length_mm": 8}}, "rater_field.correlation"),
+        ({"rater_field": {"correlation": 0.5, "length_mm": 0}}, "rater_field.length_mm"),
         ({"schema_version": None}, "no schema_version"),
         ({"extra": 1}, "extra"),
         ({"map": {"method": "magic"}}, "map"),

@@ -17,7 +17,7 @@ from twintrack.calibration import load_calibration
 from twintrack.cli import main
 
 CASES = ("c1", "c2", "c3", "c4", "c5")
-COMMANDS = ("inspect", "fit", "apply", "evaluate", "compare")
+COMMANDS = ("inspect", "fit", "apply", "masks", "evaluate", "compare")
 
 
 def read(path):

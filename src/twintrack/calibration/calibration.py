@@ -17,6 +17,7 @@ from twintrack.calibration.case_summary import CaseSummary
 from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
 from twintrack.calibration.guard import ShiftGuard
 from twintrack.calibration.methods import AnyMap, ConditionalMap
+from twintrack.calibration.outlines.field import RaterField
 from twintrack.calibration.provenance import MERGE, Provenance
 from twintrack.calibration.respond import CaseResponse, respond, respond_in_place
 from twintrack.calibration.selection.choose import Selection
@@ -29,9 +30,9 @@ from twintrack.errors import CalibrationError, TwinTrackWarning
 from twintrack.images import Volume
 from twintrack.images.atomic import write_text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`, version 2
-another one, no `selection`, no `guard` and no case-aware map."""
+another one, no `selection`, no `guard` and no case-aware map, version 3 no `rater_field`."""
 
 _FIRST_WITH_SCORES = 3  # version 2 kept drawn over expected volumes instead, which do not tell the scores
 
@@ -54,6 +55,7 @@ class Calibration(BaseModel):
         uncertainty: Maps of other draws of the patients; None where it was fitted to a table, or to one patient.
         guard: What the fitted cases look like without their raters, by which cases unlike them are flagged; None in an
             older file, or where it was fitted to a table that does not tell.
+        rater_field: How raters' thresholds hang together, by which whole masks are drawn; None where it was not fitted.
         provenance: What it was fitted on.
     """
 
@@ -66,6 +68,7 @@ class Calibration(BaseModel):
     selection: Selection | None = None
     uncertainty: Uncertainty | None = None
     guard: ShiftGuard | None = None
+    rater_field: RaterField | None = None
     provenance: Provenance
 
     @model_validator(mode="after")

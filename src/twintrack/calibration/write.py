@@ -134,10 +134,28 @@ def _write_volumes(path: Path, volumes: Mapping[str, dict[str, Any]]) -> None:
     write_text(path, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def _target(folder: Path, case: Case, ending: str) -> Path:
-    target = folder / f"{case.id}.{ending.lstrip('.')}"
-    if target.parent != folder or case.id in ("", ".", ".."):
+def place_of(folder: Path, case: Case, ending: str = "") -> Path:
+    """Say where something of a case is written.
+
+    Args:
+        folder: The folder of all cases.
+        case: The case.
+        ending: What follows its id.
+
+    Returns:
+        The path.
+
+    Raises:
+        CohortError: If the case's id cannot be a file name.
+    """
+    place = folder / f"{case.id}{ending}"
+    if place.parent != folder or case.id in ("", ".", ".."):
         raise CohortError(f"case {case.id!r}: its id cannot be a file name")
+    return place
+
+
+def _target(folder: Path, case: Case, ending: str) -> Path:
+    target = place_of(folder, case, f".{ending.lstrip('.')}")
     if any(target.resolve() == file.resolve() for file in case.files):
         raise CohortError(f"case {case.id}: its response would replace its input {target}; choose another folder")
     return target

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from twintrack.calibration.outlines import RaterField, case_seed, sample_masks
+from twintrack.calibration.outlines import RaterField, case_seed, each_mask, sample_masks
 from twintrack.calibration.outlines.sample import box_of, without_specks
 from twintrack.errors import GeometryError, InputError
 
@@ -262,3 +262,13 @@ def test_every_case_has_a_seed_of_its_own():
     seeds = {case_seed(seed, name) for seed in (0, 1) for name in ("a", "b", "0 a")}
     assert len(seeds) == 6
     assert case_seed(0, "a") == case_seed(0, "a") < 2**64
+
+
+def test_masks_one_by_one_are_those_drawn_together():
+    response = np.random.default_rng(2).random((3, 5, 6), np.float32)
+    options = {"spacing": (3, 1, 1), "field": RaterField(), "n": 4, "seed": 9, "least_piece": 0.2}
+    one_by_one = list(each_mask(response, **options))
+    assert (np.stack(one_by_one) == sample_masks(response, **options)).all()
+    assert one_by_one[0].base is None  # an array of its own, that may be kept
+    with pytest.raises(InputError, match="at least one mask"):
+        each_mask(response, **(options | {"n": 0}))  # refused before the first is asked for

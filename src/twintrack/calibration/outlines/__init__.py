@@ -7,6 +7,6 @@ are drawn (`sample_masks`) whose frequency at every voxel is the response.
 
 from twintrack.calibration.outlines.field import RaterField
 from twintrack.calibration.outlines.fit import FieldFit, FieldScore, case_seed, fit_rater_field
-from twintrack.calibration.outlines.sample import sample_masks
+from twintrack.calibration.outlines.sample import each_mask, sample_masks
 
-__all__ = ["FieldFit", "FieldScore", "RaterField", "case_seed", "fit_rater_field", "sample_masks"]
+__all__ = ["FieldFit", "FieldScore", "RaterField", "case_seed", "each_mask", "fit_rater_field", "sample_masks"]

@@ -15,6 +15,7 @@ from twintrack.calibration.outlines.field import RaterField
 from twintrack.calibration.outlines.sample import Limits, box_of
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
 from twintrack.errors import CalibrationError, CohortError, InputError
+from twintrack.raters.energy_distance import energy_distance
 
 CORRELATIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Values of ρ that are tried."""
@@ -69,7 +70,7 @@ def fit_rater_field(
     cases: Iterable[Case],
     responses: Responses,
     *,
-    distance: Distance,
+    distance: Distance | None = None,
     correlations: Sequence[float] = CORRELATIONS,
     lengths_mm: Sequence[float] = LENGTHS_MM,
     n: int = 32,
@@ -79,16 +80,9 @@ def fit_rater_field(
 ) -> FieldFit:
     """Choose how raters' thresholds hang together, from cases with several raters.
 
-    For every case and every field of a grid, n masks are sampled and compared with the raters' own. Meant for the
+    For every case and every field of a grid, n masks are sampled and compared with the raters' own, by default by the
     generalised energy distance, which is smallest on average where the samples have the raters' own distribution, but
-    only without the pairs of a mask with itself: with them, too small a spread is rewarded. It is handed over, since a
-    calibration does not know of scores::
-
-        fit_rater_field(
-            cases,
-            calibration.apply,
-            distance=lambda samples, raters: energy_distance(samples, raters, unbiased=True).value,
-        )
+    only without the pairs of a mask with itself: with them, too small a spread is rewarded.
 
     The same random numbers serve all fields of a case, other cases have others. The distance is a shallow function of
     the field, so that chance would choose among many that are nearly equal: among all whose mean excess over the
@@ -102,7 +96,7 @@ def fit_rater_field(
         cases: Cases with members and two or more raters each, with known voxel sizes.
         responses: Gives the response map of a case. Where a calibration was fitted to the same cases, it fits
             them a little better than others.
-        distance: How far sampled masks lie from the raters' masks.
+        distance: How far sampled masks lie from the raters' masks; None: `unbiased_energy_distance`.
         correlations: Values of ρ to try.
         lengths_mm: Values of ℓ to try, in mm. For ρ = 1 the length does not matter, and only the longest is tried.
         n: Number of masks for each case and field.
@@ -120,7 +114,7 @@ def fit_rater_field(
     """
     if n < 2 or seed < 0:
         raise InputError(f"expected two masks or more and a seed from 0; got n={n}, seed={seed}")
-    fields = _grid(correlations, lengths_mm)
+    fields, distance = _grid(correlations, lengths_mm), distance or unbiased_energy_distance
 
     def score(case: Case, data: CaseData) -> tuple[str, NDArray[np.float64]]:
         limits, masks = _cut(data, responses)
@@ -142,6 +136,19 @@ def fit_rater_field(
         n=n,
         seed=seed,
     )
+
+
+def unbiased_energy_distance(samples: Sequence[NDArray[np.uint8]], raters: Sequence[NDArray[np.uint8]]) -> float:
+    """Give the generalised energy distance with 1 − IoU, without the pairs of a mask with itself.
+
+    Args:
+        samples: Two or more sampled masks, uint8 0 and 1.
+        raters: Two or more raters' masks of the same shape.
+
+    Returns:
+        The squared distance; may be negative.
+    """
+    return energy_distance(samples, raters, unbiased=True).value
 
 
 def case_seed(seed: int, case_id: str) -> int:

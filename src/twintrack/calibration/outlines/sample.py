@@ -147,17 +147,68 @@ def sample_masks(
         >>> bool((masks[:, 0, 1] == masks[:, 0, 2]).all())
         True
     """
+    found = each_mask(
+        response,
+        spacing=spacing,
+        field=field,
+        n=n,
+        seed=seed,
+        roi=roi,
+        stratified=stratified,
+        least_piece=least_piece,
+    )
+    masks = np.zeros((n, *np.shape(response)), np.uint8)
+    for into, mask in zip(masks, found, strict=True):
+        into[:] = mask
+    return masks
+
+
+def each_mask(
+    response: NDArray[Any],
+    *,
+    spacing: Sequence[float],
+    field: RaterField,
+    n: int,
+    seed: int,
+    roi: NDArray[Any] | None = None,
+    stratified: bool = False,
+    least_piece: float = 0.0,
+) -> Iterator[NDArray[np.uint8]]:
+    """Draw the masks of `sample_masks` one by one, so that one is in memory at a time.
+
+    Args:
+        response: See `sample_masks`, here and for all that follow; it is checked before this returns.
+        spacing: Voxel size in mm in array order.
+        field: How thresholds hang together.
+        n: Number of masks.
+        seed: A whole number from 0.
+        roi: Binary mask; outside it the response counts as 0.
+        stratified: Spread how generous the raters are evenly.
+        least_piece: Leave out smaller pieces.
+
+    Returns:
+        An iterator of n masks, uint8 of 0 and 1, each of the response's shape and an array of its own.
+
+    Raises:
+        InputError: As `sample_masks`.
+        GeometryError: As `sample_masks`.
+    """
     _check_options(n=n, seed=seed, least_piece=least_piece)
     checked = _checked_response(response, spacing, roi)
-    masks = np.zeros((n, *checked.shape), np.uint8)
     limits = Limits.of(checked, spacing=spacing)
-    if limits is None:
-        return masks
     strata = _strata(n, seed=seed) if stratified else None
-    for k, (g, h) in enumerate(limits.draws(field.length_mm, n=n, seed=seed)):
-        mask = limits.outlined(field.correlation, g if strata is None else strata[k], h)
-        masks[k][limits.box] = without_specks(mask, least_piece=least_piece)
-    return masks
+
+    def masks() -> Iterator[NDArray[np.uint8]]:
+        if limits is None:
+            yield from (np.zeros(checked.shape, np.uint8) for _ in range(n))
+            return
+        for k, (g, h) in enumerate(limits.draws(field.length_mm, n=n, seed=seed)):
+            mask = np.zeros(checked.shape, np.uint8)
+            outlined = limits.outlined(field.correlation, g if strata is None else strata[k], h)
+            mask[limits.box] = without_specks(outlined, least_piece=least_piece)
+            yield mask
+
+    return masks()
 
 
 def box_of(mask: NDArray[np.bool_]) -> Box | None:
