@@ -1,13 +1,13 @@
-"""Makes the reference of the case-aware calibration: units of its features, and what a case tells of its coefficients.
+"""Makes the reference of the case-aware calibration: a map to be drawn to, and what a case tells of its coefficients.
 
-From lung nodules of which none is used to score anything: the cases of the train split that were held out to judge the
-nnU-Nets of lidc2d_nnunet.py. The map is fitted to them; the reference keeps the information there, not the map.
+From lung nodules of which none is used to score anything: the train split, as networks see it that did not see the
+case's patient (experiments/lidc2d_crossfit.py); those that four radiologists drew.
 
-Adding the sixteen CT phantoms that the embedded networks are calibrated on was tried: fits to eight cases became worse
-on the nodules' calibration split and on other phantoms alike.
+Adding the sixteen CT phantoms that the embedded networks are calibrated on was tried for the information: fits to eight
+cases became worse on the nodules' calibration split and on other phantoms alike.
 
-Run: python experiments/conditional_reference.py --nodules lidc2d-nnunet [--data DIR]
-after experiments/lidc2d_nnunet.py, whose work folder that is.
+Run: python experiments/conditional_reference.py --crossfit lidc2d-crossfit [--data DIR]
+after experiments/lidc2d_crossfit.py, whose work folder that is.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Annotated
 
 import lidc2d
-import lidc2d_nnunet
 import numpy as np
 import typer
+from lidc2d_crossfit import MEMBERS
 from numpy.typing import NDArray
 
 import twintrack as tt
@@ -28,13 +28,10 @@ from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Referenc
 from twintrack.calibration.sample import CaseSample
 from twintrack.errors import TwinTrackWarning
 from twintrack.images.atomic import write_text
-from twintrack.segmentation.bundle_files import load_bundle
-from twintrack.segmentation.cts import find_cts
-from twintrack.segmentation.segmenter import Segmenter
-from twintrack.segmentation.stream import segment_cts
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "src" / "twintrack" / "calibration" / "conditional" / "reference.json"
+RATERS = 4
 RIDGE = 0.1
 """Added to the information where the map is fitted: there are enough cases to need no more."""
 LEAST = 1e-3
@@ -42,32 +39,36 @@ LEAST = 1e-3
 
 
 def main(
-    nodules: Annotated[Path, typer.Option(help="Work folder of lidc2d_nnunet.py.")],
+    crossfit: Annotated[Path, typer.Option(help="Work folder of lidc2d_crossfit.py.")],
     data: Annotated[Path, typer.Option(help="Folder with lidc2d.")] = lidc2d.DEFAULT_DATA,
     out: Annotated[Path, typer.Option(help="The file to write.")] = OUT,
 ) -> None:
     """Describe the cases, fit the map, and write the reference."""
     warnings.simplefilter("ignore", TwinTrackWarning)
-    samples = samples_of(held_out_nodules(nodules, data))
+    samples = samples_of(cohort(crossfit, data))
     units = units_of(samples)
-    information = information_of(samples, units) + LEAST * np.eye(N_COEFFICIENTS)
+    terms = [term for sample in samples if (term := Terms.of(sample, units)) is not None]
+    fitted = fit_coefficients(terms, RIDGE * np.eye(N_COEFFICIENTS))
+    information = np.mean([term.derivatives(fitted)[1] for term in terms], axis=0) + LEAST * np.eye(N_COEFFICIENTS)
     reference = Reference(
         units=units,
+        coefficients=tuple(rounded(fitted).tolist()),
         information=tuple(tuple(row) for row in rounded(information).tolist()),
-        about=f"{len(samples)} lung nodules in 2-D (LIDC-IDRI; three nnU-Nets); experiments/conditional_reference.py",
+        about=f"{len(samples)} lung nodules in 2-D (LIDC-IDRI; small U-Nets); experiments/conditional_reference.py",
     )
     write_text(out, reference.model_dump_json(indent=1) + "\n")
     print(reference.about)
 
 
-def held_out_nodules(work: Path, data: Path) -> tt.Cohort:
-    """Predict the nodules that were held out from training."""
-    bundle = load_bundle(work / "bundle")
-    held_out = set((bundle.bundle.training or {})["held_out_cases"])
-    cts = [ct for ct in find_cts([data / "lidc2d"]) if ct.case_id in held_out]
-    segment_cts(cts, segmenter=Segmenter(bundle, threads=1), folder=work / "held-out")
-    cohort = lidc2d_nnunet.cohort(data, "train", members=work / "held-out" / "members")
-    return tt.Cohort(case for case in cohort if case.id in held_out)
+def cohort(crossfit: Path, data: Path) -> tt.Cohort:
+    """Find the nodules of the train split that four radiologists drew."""
+    found = tt.find_cohort(
+        raters=[data / "lidc2d"],
+        members=[crossfit / f"member_{k + 1}" for k in range(MEMBERS)],
+        cases=data / "lidc2d" / "cases.csv",
+        split="train",
+    )
+    return tt.Cohort(case for case in found if len(case.raters) == RATERS)
 
 
 def samples_of(cohort: tt.Cohort) -> list[CaseSample]:
@@ -85,13 +86,6 @@ def units_of(samples: list[CaseSample]) -> Units:
         case_centre=tuple(rounded(cases.mean(axis=0)).tolist()),
         case=tuple(rounded(cases.std(axis=0)).tolist()),
     )
-
-
-def information_of(samples: list[CaseSample], units: Units) -> NDArray[np.float64]:
-    """Give the mean Hessian of the cases' losses at the map that fits them."""
-    terms = [term for sample in samples if (term := Terms.of(sample, units)) is not None]
-    at = fit_coefficients(terms, RIDGE * np.eye(N_COEFFICIENTS))
-    return np.mean([term.derivatives(at)[1] for term in terms], axis=0)
 
 
 def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -119,13 +119,16 @@ def _show_selection(selection: Selection) -> None:
     rows = [
         [
             f"{one.name} ←" if one.name == selection.chosen else one.name,
-            *(f"{value:.3f}" for value in (*one.terms.values(), one.criterion, one.penalised)),
+            *(f"{value:.3f}{' !' * (term in one.harms)}" for term, value in one.terms.items()),
+            f"{one.criterion:.3f}",
+            f"{one.penalised:.3f}",
         ]
         for one in selection.candidates
     ]
     show_table(
         f"Losses on cases left out, relative to leaving probabilities alone ({selection.n_patients} patients)",
-        ["candidate", *selection.candidates[0].terms, "mean", "with cost"],
+        ["candidate", *selection.candidates[0].terms, "mean", "with error and cost"],
         rows,
     )
+    output.print("!: may be worse than leaving probabilities alone", soft_wrap=True)
     output.print(f"chosen: {selection.chosen}", soft_wrap=True)

@@ -69,15 +69,17 @@ def test_a_box_worked_out_by_hand():
     assert trait(found, "size") == pytest.approx(np.log(2.3937), abs=1e-4)
     assert found.traits.surface == pytest.approx(15.040, abs=1e-3)
     assert found.traits.voxel_volume == 2.0
-    # Σp = 3 (0.4 + 2.7) = 9.3 over 9 voxels.
-    assert trait(found, "excess") == pytest.approx(np.log(9.3 / 9), abs=1e-6)
-    assert trait(found, "disagreement") == 0
+    # Σp = 3 (0.4 + 2.7) = 9.3, and Σp(1 − p) = 3 (2 · 0.16 + 3 · 0.09) = 1.77.
+    assert trait(found, "unsure") == pytest.approx(1.77 / 9.3, abs=1e-6)
+    # Its faces: 3 mm above and below, 3 rows of 2 mm on either side; π/4 of them is the circumference on average.
+    assert trait(found, "shape") == pytest.approx(np.log(np.pi / 4 * (2 * 3 + 2 * 6) / 15.040), abs=1e-4)
     # The nearest voxel that is not predicted: of the left and right columns 1 mm away, of the middle 2 mm (to the left,
     # right, above or below the box); outside, 1 mm from the structure.
     distance = np.array([[-1, 1, 2, 1, -1]] * 3)
     assert feature(found, "border") == pytest.approx(np.tanh(distance / 2), abs=1e-6)
-    assert feature(found, "outside") == pytest.approx(np.minimum(distance, 0) / 2.3937, abs=1e-4)
+    assert feature(found, "depth") == pytest.approx(distance / 2.3937, abs=1e-4)
     assert feature(found, "logit")[0] == pytest.approx([np.log(x / (1 - x)) for x in row], abs=1e-5)
+    assert feature(found, "bend")[0] == pytest.approx([np.tanh(np.log(x / (1 - x)) / 4) for x in row], abs=1e-5)
 
 
 @pytest.mark.parametrize(("spacing", "radius"), [((1.0, 1.0), 9.0), ((0.5, 0.8), 6.0)])
@@ -87,12 +89,13 @@ def test_a_disk_has_its_radius_and_its_circumference(spacing, radius):
     assert np.exp(trait(found, "size")) == pytest.approx(radius, rel=0.01)
     assert found.traits.surface == pytest.approx(2 * np.pi * radius, rel=0.01)
     assert found.traits.voxel_volume == pytest.approx(spacing[0] * spacing[1])
+    assert trait(found, "shape") == pytest.approx(0, abs=0.08)
     # At the middle the border is a radius away.
     assert feature(found, "border")[20, 20] == pytest.approx(np.tanh(radius / 2), abs=0.01)
-    assert feature(found, "outside")[20, 20] == 0
+    assert feature(found, "depth")[20, 20] == pytest.approx(1, abs=max(spacing) / radius)
     # In the corner the voxels lie so many radii outside, up to a voxel.
     corner = np.hypot(y[0], x[0])
-    assert feature(found, "outside")[0, 0] == pytest.approx(-(corner - radius) / radius, abs=max(spacing) / radius)
+    assert feature(found, "depth")[0, 0] == pytest.approx(-(corner - radius) / radius, abs=max(spacing) / radius)
 
 
 def test_a_ball_has_its_radius_and_its_surface():
@@ -102,36 +105,28 @@ def test_a_ball_has_its_radius_and_its_surface():
     assert np.exp(trait(found, "size")) == pytest.approx(10, rel=0.01)
     assert found.traits.surface == pytest.approx(4 * np.pi * 100, rel=0.02)
     assert found.traits.voxel_volume == pytest.approx(1.6)
-    assert feature(found, "outside").min() == pytest.approx(1 - away.max() / 10, abs=0.1)
+    assert trait(found, "shape") == pytest.approx(0, abs=0.03)
+    assert feature(found, "depth").min() == pytest.approx(1 - away.max() / 10, abs=0.1)
 
 
-def test_the_boldest_and_the_shyest_member_worked_out_by_hand():
-    found = described([[[0.2, 0.9]], [[0.4, 0.9]], [[0.9, 0.9]]])
-    mean = 0.5
-    assert feature(found, "logit")[0] == pytest.approx([0, logit(0.9)], abs=1e-6)
-    assert feature(found, "boldest")[0] == pytest.approx([logit(0.9) - logit(mean), 0], abs=1e-6)
-    assert feature(found, "shyest")[0] == pytest.approx([logit(0.2) - logit(mean), 0], abs=1e-6)
+def test_a_ragged_structure_has_more_surface_than_a_smooth_one():
+    y, x = np.arange(41)[:, None] - 20, np.arange(41) - 20
+    away, angle = np.hypot(y, x), np.arctan2(y, x)
+    smooth, ragged = (described([np.where(away <= 10 + 4 * k * np.cos(6 * angle), 0.9, 0.1)]) for k in (0, 1))
+    assert trait(ragged, "shape") > trait(smooth, "shape") + 0.2
 
 
-def test_members_that_are_sure_are_kept_from_infinity():
-    found = described([[[1.0, 0.6]], [[0.0, 0.6]]])
-    assert feature(found, "boldest")[0, 0] == pytest.approx(np.log(9999), abs=1e-4)
-    assert feature(found, "shyest")[0, 0] == pytest.approx(-np.log(9999), abs=1e-4)
+def test_probabilities_that_are_sure_are_kept_from_infinity():
     assert feature(described([[[1.0, 1.0]]]), "logit")[0] == pytest.approx([np.log(9999)] * 2, abs=1e-4)
 
 
-def test_disagreement_worked_out_by_hand():
-    # The members predict 1, 2 and 6 voxels: mean 3, population variance (4 + 1 + 9) / 3, and one voxel more below.
-    members = [np.where(np.arange(8) < n, 0.9, 0.1).reshape(2, 4) for n in (1, 2, 6)]
-    assert trait(described(members), "disagreement") == pytest.approx(np.sqrt(14 / 3) / 4)
-
-
-def test_the_two_averages_are_those_of_a_gaussian_cut_at_three_standard_deviations():
+def test_the_averages_are_those_of_a_gaussian_cut_at_three_standard_deviations():
     p = np.float32(np.random.default_rng(0).uniform(0.05, 0.95, (14, 25)))
     spacing = (3.0, 0.8)
     found = described([p], spacing=spacing)
-    for name, sigma in (("close", 2.5), ("wide", np.exp(trait(found, "size")))):
-        expected = p.astype(float)
+    beyond = logit(FLOOR)
+    for name, sigma in (("near", 1.5), ("wide", 5.0), ("whole", np.exp(trait(found, "size")))):
+        expected = logit(p.astype(float)) - beyond if name == "near" else p.astype(float)
         for axis, (n, size) in enumerate(zip(p.shape, spacing, strict=True)):
             reach = int(3 * sigma / size + 0.5)
             kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * size / sigma) ** 2)
@@ -139,7 +134,8 @@ def test_the_two_averages_are_those_of_a_gaussian_cut_at_three_standard_deviatio
             inside = (offset >= 0) & (offset <= 2 * reach)
             matrix = np.where(inside, (kernel / kernel.sum())[np.clip(offset, 0, 2 * reach)], 0)
             expected = np.moveaxis(np.tensordot(matrix, expected, (1, axis)), 0, axis)
-        assert feature(found, name) == pytest.approx(expected, abs=1e-6), name
+        expected += beyond if name == "near" else 0
+        assert feature(found, name) == pytest.approx(expected, rel=1e-5, abs=1e-6), name
 
 
 @settings(deadline=None, max_examples=40)
@@ -155,7 +151,7 @@ def test_the_distance_is_that_to_the_nearest_voxel_on_the_other_side(mask, seed)
         nearest = np.sqrt(((where[int(not mask[index])] - here) ** 2).sum(axis=1)).min()
         signed = nearest if mask[index] else -nearest
         assert feature(found, "border")[index] == pytest.approx(np.tanh(signed / 2), abs=1e-6)
-        assert feature(found, "outside")[index] == pytest.approx(min(signed, 0) / radius, rel=1e-6)
+        assert feature(found, "depth")[index] == pytest.approx(signed / radius, rel=1e-6)
 
 
 def test_the_distance_equals_that_of_simpleitk():
@@ -178,7 +174,7 @@ def test_the_distance_equals_that_of_simpleitk():
         mm = np.where(predicted, np.minimum(mm, np.expand_dims(edge, tuple({0, 1, 2} - {axis}))), mm)
     assert found.where.all()
     assert feature(found, "border") == pytest.approx(np.tanh(mm / 2), abs=1e-5)
-    assert feature(found, "outside") == pytest.approx(np.minimum(mm, 0) / np.exp(trait(found, "size")), abs=1e-5)
+    assert feature(found, "depth") == pytest.approx(mm / np.exp(trait(found, "size")), abs=1e-5)
 
 
 # --- What is described -----------------------------------------------------------------------------------------------
@@ -220,7 +216,8 @@ def test_where_nothing_exceeds_one_half_the_half_height_region_is_the_structure(
     assert feature(found, "border")[0] == pytest.approx(np.tanh(np.array([-2, -1, 1, 2, 1, -1]) / 2), abs=1e-6)
     assert trait(found, "size") == pytest.approx(np.log(1.5))
     assert found.traits.surface == 2
-    assert trait(found, "excess") == pytest.approx(np.log(1.29 / 3), abs=1e-6)
+    # The two ends of a line are its surface.
+    assert trait(found, "shape") == 0
     # A probability above one half anywhere makes those above it the structure.
     assert trait(described([[[*row, 0.51]]]), "size") == pytest.approx(np.log(0.5))
 
@@ -233,17 +230,10 @@ def test_outside_the_roi_nothing_is_described():
     found = described(members, roi=roi)
     assert found.box == (slice(1, 5), slice(2, 7), slice(1, 6))
     assert (found.where == (roi[found.box] == 1)).all()
-    # What the members say outside the ROI does not matter, not even to their disagreement.
+    # What the members say outside the ROI does not matter.
     loud = [np.where(roi == 1, member, value) for member, value in zip(members, (0.9, 0.99, 0.0), strict=True)]
     same(found, described(loud, roi=roi))
     same(found, described([np.where(roi == 1, member, 0) for member in members], roi=roi))
-
-
-def test_one_member_disagrees_with_nobody():
-    found = described(smooth_members(2, n_members=1))
-    assert (feature(found, "boldest") == 0).all()
-    assert (feature(found, "shyest") == 0).all()
-    assert trait(found, "disagreement") == 0
 
 
 def test_equal_members_count_as_one():
@@ -327,12 +317,12 @@ def test_a_single_voxel_can_be_described(shape):
 def test_in_a_case_twice_as_large_what_is_measured_in_radii_stays():
     members, spacing = smooth_members(8), np.array((2.0, 1.0, 0.7))
     one, other = described(members, spacing=spacing), described(members, spacing=2 * spacing)
-    for name in ("logit", "outside", "wide", "boldest", "shyest"):
+    for name in ("logit", "bend", "depth", "whole"):
         assert feature(other, name) == pytest.approx(feature(one, name), abs=1e-6), name
     assert np.arctanh(feature(other, "border")[0]) == pytest.approx(2 * np.arctanh(feature(one, "border")[0]), rel=1e-4)
     assert trait(other, "size") - trait(one, "size") == pytest.approx(np.log(2))
-    assert trait(other, "excess") == trait(one, "excess")
-    assert trait(other, "disagreement") == trait(one, "disagreement")
+    assert trait(other, "unsure") == trait(one, "unsure")
+    assert trait(other, "shape") == pytest.approx(trait(one, "shape"))
     assert other.traits.surface == pytest.approx(4 * one.traits.surface)
     assert other.traits.voxel_volume == pytest.approx(8 * one.traits.voxel_volume)
 
@@ -343,14 +333,13 @@ def test_voxels_cut_into_smaller_ones_tell_the_same():
     one = described(coarse, spacing=(1.0, 1.0))
     other = described([member.repeat(2, axis=0).repeat(2, axis=1) for member in coarse], spacing=(0.5, 0.5))
     assert trait(other, "size") == pytest.approx(trait(one, "size"))
-    assert trait(other, "excess") == pytest.approx(trait(one, "excess"))
-    # What keeps empty predictions from dividing by 0 is one voxel.
-    assert trait(other, "disagreement") == pytest.approx(trait(one, "disagreement"), rel=0.01)
+    assert trait(other, "unsure") == pytest.approx(trait(one, "unsure"))
+    assert trait(other, "shape") == pytest.approx(trait(one, "shape"))
     assert other.traits.surface == pytest.approx(one.traits.surface)
     assert other.traits.voxel_volume == pytest.approx(one.traits.voxel_volume / 4)
     # Distances are to the middle of a voxel, and so shorter by up to half a voxel along each axis.
-    tolerances = dict.fromkeys(("logit", "boldest", "shyest"), 1e-5) | dict.fromkeys(("close", "wide"), 0.01)
-    for name, tolerance in (tolerances | {"border": 0.35, "outside": 0.1}).items():
+    tolerances = dict.fromkeys(("logit", "bend"), 1e-5) | dict.fromkeys(("wide", "whole"), 0.01)
+    for name, tolerance in (tolerances | {"near": 0.3, "border": 0.35, "depth": 0.1}).items():
         averaged = feature(other, name).reshape(24, 2, 28, 2).mean(axis=(1, 3))
         assert averaged == pytest.approx(feature(one, name), abs=tolerance, nan_ok=True), name
 

@@ -16,7 +16,12 @@ from twintrack.errors import CalibrationError
 
 V, C = len(VOXEL_FEATURES), len(CASE_FEATURES)
 UNITS = Units(voxel=(1.0,) * V, case_centre=(0.0,) * C, case=(1.0,) * C)
-REFERENCE = Reference(units=UNITS, information=tuple(map(tuple, np.eye(N_COEFFICIENTS).tolist())), about="a test")
+REFERENCE = Reference(
+    units=UNITS,
+    coefficients=tuple(np.linspace(-0.4, 0.4, N_COEFFICIENTS).tolist()),
+    information=tuple(map(tuple, np.eye(N_COEFFICIENTS).tolist())),
+    about="a test",
+)
 NONE = Rows(*np.empty((4, 0)))
 
 
@@ -239,10 +244,20 @@ def test_a_stronger_prior_keeps_nearer_to_the_identity():
 def test_the_prior_is_the_references_information_times_its_cases():
     samples = [sample_of(k, truth=coefficients_of(7, size=1)) for k in range(4)]
     information = np.diag(np.arange(1.0, N_COEFFICIENTS + 1))
-    reference = Reference(units=UNITS, information=tuple(map(tuple, information.tolist())), about="a test")
-    found = fit_conditional(samples, reference, prior_cases=2.5, volume=1.0)
+    reference = REFERENCE.model_copy(update={"information": tuple(map(tuple, information.tolist()))})
     terms = [Terms.of(sample, UNITS) for sample in samples]
+    found = fit_conditional(samples, reference, prior_cases=2.5, volume=1.0)
     assert np.array(found.coefficients) == pytest.approx(fit_coefficients(terms, 2.5 * information), abs=1e-6)
+    found = fit_conditional(samples, reference, prior_cases=2.5, volume=1.0, towards="reference")
+    expected = fit_coefficients(terms, 2.5 * information, centre=np.array(REFERENCE.coefficients))
+    assert np.array(found.coefficients) == pytest.approx(expected, abs=1e-6)
+    assert (found.towards, found.prior_cases) == ("reference", 2.5)
+
+
+def test_a_prior_of_very_many_cases_leaves_the_map_of_the_reference():
+    samples = [sample_of(k, truth=coefficients_of(7, size=1)) for k in range(3)]
+    found = fit_conditional(samples, REFERENCE, prior_cases=1e9, volume=1.0, towards="reference")
+    assert np.array(found.coefficients) == pytest.approx(np.array(REFERENCE.coefficients), abs=1e-5)
 
 
 def test_a_case_of_weight_2_counts_as_two_cases():

@@ -18,7 +18,7 @@ SMALLEST = logit(FLOOR)
 
 COEFFICIENTS = st.lists(st.floats(-5, 5), min_size=N_COEFFICIENTS, max_size=N_COEFFICIENTS)
 CASES = st.lists(st.floats(-1e4, 1e4), min_size=C, max_size=C)
-OTHERS = st.lists(st.floats(-3, 3), min_size=V - 1, max_size=V - 1)
+OTHERS = st.lists(st.floats(-3, 3), min_size=V - 2, max_size=V - 2)
 PROBABILITIES = st.lists(st.floats(FLOOR, 1 - FLOOR), min_size=2, max_size=30)
 VOLUMES = st.one_of(st.sampled_from((0.0, 1.0)), st.floats(0, 1))
 
@@ -34,8 +34,8 @@ def traits_of(features=UNITS.case_centre):
 def rows(p, others=None):
     """Features of voxels with these probabilities, and otherwise alike unless said."""
     p = np.asarray(p, float)
-    rest = np.zeros((p.size, V - 1)) if others is None else np.broadcast_to(others, (p.size, V - 1))
-    return np.column_stack([logit(p), rest]).astype(np.float32)
+    rest = np.zeros((p.size, V - 2)) if others is None else np.broadcast_to(others, (p.size, V - 2))
+    return np.column_stack([logit(p), np.tanh(logit(p) / 4), rest]).astype(np.float32)
 
 
 def make_case(seed, *, shape=(5, 8, 9), n_members=2, largest=0.9999, **options):
@@ -136,6 +136,14 @@ def test_a_slope_that_would_fall_is_kept_above_the_least():
     assert logit(response) == pytest.approx(LEAST_SLOPE * logit(p), abs=1e-6)
 
 
+def test_a_bend_that_would_make_it_fall_is_kept_from_it():
+    coefficients = np.zeros(N_COEFFICIENTS)
+    coefficients[2] = -10  # units of 0.5: a slope of 1 − 20 / 4 at p = 1/2
+    p = np.array([0.499, 0.501])
+    response = map_of(coefficients).response_of(rows(p), traits_of(), p)
+    assert np.diff(logit(response)) == pytest.approx(LEAST_SLOPE * np.diff(logit(p)), rel=1e-3)
+
+
 def test_a_case_changes_the_slope():
     coefficients = np.zeros(N_COEFFICIENTS)
     coefficients[-C] = 2.0  # of size times logit p
@@ -205,7 +213,7 @@ def test_in_between_the_volume_is_the_geometric_mean(volume):
     p, weight = rng.uniform(0.05, 0.95, 50), rng.uniform(1, 5, 50)
     coefficients = np.zeros(N_COEFFICIENTS)
     coefficients[1:] = 0.2 * rng.normal(size=N_COEFFICIENTS - 1)
-    voxel = rows(p, rng.normal(size=(50, V - 1)))
+    voxel = rows(p, rng.normal(size=(50, V - 2)))
     modelled = weight @ map_of(coefficients).response_of(voxel, traits_of(), p, weight)
     found = weight @ map_of(coefficients, volume=volume).response_of(voxel, traits_of(), p, weight)
     assert abs(modelled - weight @ p) > 1
@@ -262,10 +270,10 @@ def test_a_volume_out_of_reach_is_approached(volume, reached):
 def test_the_design_times_the_coefficients_is_what_the_map_adds_to_the_logit(seed):
     rng = np.random.default_rng(seed)
     coefficients = rng.normal(size=N_COEFFICIENTS)
-    coefficients[[0, *range(-C, 0)]] *= 0.1  # a slope that nothing clips
+    coefficients[[0, 2, *range(-C, 0)]] *= 0.1  # a slope that nothing clips
     p = rng.uniform(0.01, 0.99, 12)
     traits = traits_of(np.array(UNITS.case_centre) + np.array(UNITS.case) * rng.uniform(-5, 5, C))
-    voxel = rows(p, np.asarray(UNITS.voxel[1:]) * rng.normal(size=(12, V - 1)))
+    voxel = rows(p, np.asarray(UNITS.voxel[2:]) * rng.normal(size=(12, V - 2)))
     x = design(voxel, traits, UNITS)
     assert x.shape == (12, N_COEFFICIENTS)
     assert x.dtype == np.float32

@@ -15,7 +15,7 @@ EYE = np.eye(N_COEFFICIENTS)
 def content(**changes):
     units = {"voxel": [1.0] * len(VOXEL_FEATURES), "case_centre": [0.0] * len(CASE_FEATURES)}
     units["case"] = [1.0] * len(CASE_FEATURES)
-    plain = {"units": units, "information": EYE.tolist(), "about": "a test"}
+    plain = {"units": units, "coefficients": [0.5] * N_COEFFICIENTS, "information": EYE.tolist(), "about": "a test"}
     return (
         plain
         | {key: value for key, value in changes.items() if key != "units"}
@@ -38,6 +38,12 @@ def test_the_shipped_reference_is_one_that_can_be_used():
     assert values[-1] / values[0] < 1e10
     assert min(*found.units.voxel, *found.units.case) > 0
     assert found.about
+
+
+def test_a_fit_is_drawn_to_no_change_or_to_the_map_of_the_reference():
+    found = Reference.model_validate_json(json.dumps(content()))
+    assert (found.centre("identity") == 0).all()
+    assert (found.centre("reference") == 0.5).all()
 
 
 def test_the_shipped_reference_is_read_once():

@@ -1,4 +1,4 @@
-"""Describes the voxels of a case by what is known without any rater: the members' probabilities and where they lie.
+"""Describes the voxels of a case by what is known without any rater: the probabilities and where they lie.
 
 Lengths are in mm and volumes in mm³ (mm² in 2-D), so that a description means the same on every grid; "radius" is that
 of the ball (disk) of the predicted volume.
@@ -19,24 +19,30 @@ from twintrack.cohort import CaseData
 FLOOR = 1e-4
 """Probabilities below are left as they are, and kept at least this far from 0 and 1 before a logit is taken."""
 
-VOXEL_FEATURES = ("logit", "border", "outside", "close", "wide", "boldest", "shyest")
+VOXEL_FEATURES = ("logit", "bend", "near", "wide", "whole", "depth", "border")
 """Of each voxel.
 
-logit: of the mean probability p. border: tanh(d / 2 mm), d the signed distance to the predicted border (mm, positive
-inside). outside: min(d, 0) in radii. close, wide: p averaged by a Gaussian of 2.5 mm, and of one radius. boldest,
-shyest: logit of the largest and of the smallest member's probability, minus that of p.
+logit: of its probability p. bend: tanh(logit / 4), by which middling probabilities may be turned otherwise than sure
+ones. near: logit of p averaged by a Gaussian of 1.5 mm. wide, whole: p averaged by a Gaussian of 5 mm, and of one
+radius. depth: signed distance d to the predicted border in radii, positive inside. border: tanh(d / 2 mm).
 """
 
-CASE_FEATURES = ("size", "excess", "disagreement")
+CASE_FEATURES = ("size", "unsure", "shape")
 """Of a case.
 
-size: log of the radius in mm. excess: log of Σp over the predicted number of voxels. disagreement: standard deviation
-of the members' predicted volumes over their mean.
+size: log of the radius in mm. unsure: Σp(1 − p) / Σp. shape: log of the predicted surface over that of the ball.
 """
 
-_NEAR_BORDER = 2.0  # mm
-_CLOSE = 2.5  # mm
+_BEND = 4.0  # logits
+STEEPEST_BEND = 1 / _BEND
+"""What the bend grows by, at most, for each unit of the logit."""
+
+_NEAR = 1.5  # mm
+_WIDE = 5.0  # mm
+_BORDER = 2.0  # mm
 _TRUNCATE = 3.0  # standard deviations of a Gaussian that are summed
+_FACES = (1.0, np.pi / 4, 2 / 3)
+"""Surface over the summed faces of voxels, on average over directions, in 1, 2 and 3 dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +103,6 @@ def describe(data: CaseData, probability: NDArray[np.float32]) -> Description | 
     box = _box(probability)
     if box is None:
         return None
-    inside = None if data.roi is None else data.roi[box] != 0
-    members = [member[box] if inside is None else np.where(inside, member[box], 0) for member in data.members]
     # A single slice is an image in two dimensions, whatever its thickness.
     thick = tuple(axis for axis, size in enumerate(data.grid.shape) if size > 1) or (0,)
     shape = tuple(probability[box].shape[axis] for axis in thick)
@@ -106,17 +110,17 @@ def describe(data: CaseData, probability: NDArray[np.float32]) -> Description | 
     p = probability[box].reshape(shape).astype(np.float64)
     # Pitfall: float32 1e-4 lies below 1e-4; compared as float32, as the box was, it is described.
     where = probability[box].reshape(shape) >= FLOOR
-    voxel, radius = _voxel_features(p, [member.reshape(shape) for member in members], where, spacing)
-    counts = np.array([np.count_nonzero(member > 0.5) for member in members], float)
-    excess = p.sum() / np.count_nonzero(_predicted(p))
+    mask = _predicted(p)
+    radius = _radius(float(np.count_nonzero(mask) * np.prod(spacing)), p.ndim)
+    ball = (2.0, 2 * np.pi * radius, 4 * np.pi * radius**2)[p.ndim - 1]
     return Description(
         box=box,
         where=where.reshape(probability[box].shape),
         probability=p[where],
-        voxel=voxel,
+        voxel=_voxel_features(p, mask, where, radius=radius, spacing=spacing),
         traits=Traits(
-            np.array([np.log(radius), np.log(excess), counts.std() / (counts.mean() + 1)]),
-            surface=(2.0, 2 * np.pi * radius, 4 * np.pi * radius**2)[p.ndim - 1],
+            np.array([np.log(radius), (p * (1 - p)).sum() / p.sum(), np.log(_surface(mask, spacing) / ball)]),
+            surface=ball,
             voxel_volume=float(np.prod(spacing)),
             dimensions=p.ndim,
         ),
@@ -124,23 +128,27 @@ def describe(data: CaseData, probability: NDArray[np.float32]) -> Description | 
 
 
 def _voxel_features(
-    p: NDArray[np.float64], members: Sequence[NDArray[np.float32]], where: NDArray[np.bool_], spacing: Sequence[float]
-) -> tuple[NDArray[np.float32], float]:
-    """Give the features of the voxels `where`, and the radius of the predicted structure in mm."""
-    mask = _predicted(p)
-    radius = _radius(float(np.count_nonzero(mask) * np.prod(spacing)), p.ndim)
+    p: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    where: NDArray[np.bool_],
+    *,
+    radius: float,
+    spacing: Sequence[float],
+) -> NDArray[np.float32]:
+    """Give the features of the voxels `where`."""
     distance = _signed_distance(mask, spacing)[where]
-    middle, each = _logit(p[where]), [_logit(member[where]) for member in members]
+    each = _logit(p)
+    middle = each[where]
     features = (
         middle,
-        np.tanh(distance / _NEAR_BORDER),
-        np.minimum(distance, 0) / radius,
-        _blurred(p, _CLOSE, spacing)[where],
+        np.tanh(middle / _BEND),
+        _blurred(each, _NEAR, spacing, beyond=float(_logit(np.zeros(1))[0]))[where],
+        _blurred(p, _WIDE, spacing)[where],
         _blurred(p, radius, spacing)[where],
-        np.max(each, axis=0) - middle,
-        np.min(each, axis=0) - middle,
+        distance / radius,
+        np.tanh(distance / _BORDER),
     )
-    return np.stack(features, axis=1).astype(np.float32), radius
+    return np.stack(features, axis=1).astype(np.float32)
 
 
 def _box(probability: NDArray[np.float32]) -> tuple[slice, ...] | None:
@@ -179,7 +187,17 @@ def _signed_distance(mask: NDArray[np.bool_], spacing: Sequence[float]) -> NDArr
     return np.asarray((inside - outside)[middle])
 
 
-def _blurred(p: NDArray[np.float64], sigma: float, spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Average by a Gaussian of `sigma` mm; what lies beyond the box counts as 0."""
+def _surface(mask: NDArray[np.bool_], spacing: Sequence[float]) -> float:
+    """Estimate the surface (circumference, 2) of a structure by the faces between its voxels and others."""
+    inner = np.pad(mask, 1).astype(np.int8)
+    voxel = float(np.prod(spacing))
+    faces = sum(np.abs(np.diff(inner, axis=axis)).sum() * voxel / size for axis, size in enumerate(spacing))
+    return float(faces) * _FACES[mask.ndim - 1]
+
+
+def _blurred(
+    values: NDArray[np.float64], sigma: float, spacing: Sequence[float], *, beyond: float = 0.0
+) -> NDArray[np.float64]:
+    """Average by a Gaussian of `sigma` mm; what lies beyond the box counts as `beyond`."""
     widths = [sigma / size for size in spacing]
-    return np.asarray(ndimage.gaussian_filter(p, widths, mode="constant", truncate=_TRUNCATE))
+    return np.asarray(ndimage.gaussian_filter(values, widths, mode="constant", cval=beyond, truncate=_TRUNCATE))

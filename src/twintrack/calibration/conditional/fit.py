@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from twintrack.calibration.conditional.describe import FLOOR
 from twintrack.calibration.conditional.model import ConditionalMap, design
-from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Reference, Units
+from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Reference, Towards, Units
 from twintrack.calibration.sample import CaseSample
 from twintrack.errors import CalibrationError
 
@@ -83,14 +83,19 @@ class Terms:
 
 
 def fit_coefficients(
-    terms: Sequence[Terms], precision: NDArray[np.float64], *, start: NDArray[np.float64] | None = None
+    terms: Sequence[Terms],
+    precision: NDArray[np.float64],
+    *,
+    centre: NDArray[np.float64] | None = None,
+    start: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Minimise Σ losses + ½ θᵀ precision θ by damped Newton steps.
+    """Minimise Σ losses + ½ (θ − centre)ᵀ precision (θ − centre) by damped Newton steps.
 
     Args:
         terms: The cases.
-        precision: How strongly coefficients are drawn towards 0, the identity; positive definite.
-        start: Where to begin; by default at 0.
+        precision: How strongly coefficients are drawn towards the centre; positive definite.
+        centre: By default 0, the identity.
+        start: Where to begin; by default at the centre.
 
     Returns:
         θ, float64 (`N_COEFFICIENTS`,).
@@ -98,14 +103,16 @@ def fit_coefficients(
     Raises:
         CalibrationError: If the loss is not finite.
     """
-    theta = np.zeros(N_COEFFICIENTS) if start is None else start.copy()
+    middle = np.zeros(N_COEFFICIENTS) if centre is None else centre
+    theta = middle.copy() if start is None else start.copy()
 
     def total(at: NDArray[np.float64]) -> float:
-        return sum(term.loss(at) for term in terms) + 0.5 * float(at @ precision @ at)
+        away = at - middle
+        return sum(term.loss(at) for term in terms) + 0.5 * float(away @ precision @ away)
 
     value = total(theta)
     for _ in range(_STEPS):
-        gradient, curvature = precision @ theta, precision.copy()
+        gradient, curvature = precision @ (theta - middle), precision.copy()
         for term in terms:
             g, h = term.derivatives(theta)
             gradient += g
@@ -129,6 +136,7 @@ def fit_conditional(
     *,
     prior_cases: float,
     volume: float,
+    towards: Towards = "identity",
     weights: Sequence[float] | None = None,
     start: NDArray[np.float64] | None = None,
 ) -> ConditionalMap:
@@ -136,9 +144,10 @@ def fit_conditional(
 
     Args:
         samples: The calibration cases.
-        reference: Units, and what one case tells of each coefficient.
-        prior_cases: λ: the identity counts as so many cases.
+        reference: Units, what one case tells of each coefficient, and a map to be drawn to.
+        prior_cases: λ: what the fit is drawn to counts as so many cases.
         volume: t: how far the model's volume replaces the ensemble's, between 0 and 1.
+        towards: What the fit is drawn to: the identity, or the reference's map.
         weights: Weight of each case; by default all alike.
         start: Coefficients to begin with.
 
@@ -160,11 +169,12 @@ def fit_conditional(
     terms = [term for term in found if term is not None]
     if not terms:
         raise CalibrationError(f"there is nothing to fit: no case has a probability of at least {FLOOR:g}")
-    theta = fit_coefficients(terms, prior_cases * reference.precision, start=start)
+    theta = fit_coefficients(terms, prior_cases * reference.precision, centre=reference.centre(towards), start=start)
     return ConditionalMap(
         dimensions=dimensions.pop(),
         units=reference.units,
         coefficients=tuple(theta.tolist()),
         volume=volume,
+        towards=towards,
         prior_cases=prior_cases,
     )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
-from twintrack.calibration.conditional.describe import FLOOR, Description, Traits, describe
-from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Units
+from twintrack.calibration.conditional.describe import FLOOR, STEEPEST_BEND, Description, Traits, describe
+from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Towards, Units
 from twintrack.cohort import CaseData
 from twintrack.errors import CalibrationError
 
@@ -28,8 +28,9 @@ _CLOSE_ENOUGH = 1e-7  # of the volume
 class ConditionalMap(BaseModel):
     """logit r = a(case) logit p + b(case) + Σ c_j x_j(voxel), the x_j being `VOXEL_FEATURES` but the first.
 
-    a = 1 + c_0 + Σ u_k y_k is linear in the `CASE_FEATURES` y and kept above `LEAST_SLOPE`, so that of two voxels alike
-    in all else the one with the larger probability has the larger response. b = c_1 + Σ v_k y_k + s, where the shift s
+    a = 1 + c_0 + Σ u_k y_k is linear in the `CASE_FEATURES` y; it and c_1, of the bend, are kept such that the slope in
+    logit p is at least `LEAST_SLOPE`: of two voxels alike in all else the one with the larger probability has the
+    larger response. b = c_b + Σ v_k y_k + s, where the shift s
     gives the case the volume V = (Σ p)^(1 − t) (Σ r at s = 0)^t: with t = 0 the ensemble's own volume is kept and
     responses are only moved about, with t = 1 the model's is taken.
 
@@ -40,10 +41,11 @@ class ConditionalMap(BaseModel):
         method: "conditional".
         dimensions: Of the cases it was fitted to; others are refused.
         units: Units of the features.
-        coefficients: c_0 (of logit p), c_1 (of all alike), c_2 … (of the other voxel features), v (of the case
+        coefficients: c_0 (of logit p), c_b (of all alike), c_1 … (of the other voxel features), v (of the case
             features), u (of the case features times logit p).
         volume: t, between 0 and 1.
-        prior_cases: How many cases the identity counted as when the map was fitted.
+        towards: What the fit was drawn to.
+        prior_cases: How many cases that counted as.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -53,6 +55,7 @@ class ConditionalMap(BaseModel):
     units: Units
     coefficients: tuple[float, ...] = Field(min_length=N_COEFFICIENTS, max_length=N_COEFFICIENTS)
     volume: float = Field(ge=0, le=1)
+    towards: Towards = "identity"
     prior_cases: float = Field(gt=0)
 
     def respond(self, data: CaseData, probability: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -162,9 +165,10 @@ class ConditionalMap(BaseModel):
     def _logit(self, voxel: NDArray[np.float32], traits: Traits) -> NDArray[np.float64]:
         c, n_case = np.array(self.coefficients), traits.features.size
         y = case_units(traits, self.units)
-        slope = 1 + (c[0] + c[-n_case:] @ y) / self.units.voxel[0]
-        rest = (voxel[:, 1:] / np.asarray(self.units.voxel[1:], np.float32)) @ c[2 : -2 * n_case]
-        logit = max(slope, LEAST_SLOPE) * voxel[:, 0].astype(np.float64) + rest
+        each = c[2 : -2 * n_case] / np.asarray(self.units.voxel[1:])
+        slope = max(1 + (c[0] + c[-n_case:] @ y) / self.units.voxel[0], LEAST_SLOPE)
+        each[0] = max(each[0], (LEAST_SLOPE - slope) / STEEPEST_BEND)
+        logit = slope * voxel[:, 0].astype(np.float64) + voxel[:, 1:] @ each
         return np.asarray(logit + c[1] + c[-2 * n_case : -n_case] @ y)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from twintrack.calibration.conditional.describe import CASE_FEATURES, VOXEL_FEAT
 
 N_COEFFICIENTS = len(VOXEL_FEATURES) + 1 + 2 * len(CASE_FEATURES)
 """Coefficients of a map: one for each feature of a voxel, one for all alike, two for each feature of a case."""
+
+Towards: TypeAlias = Literal["identity", "reference"]
+"""What a fit is drawn to: no change, or the map that fits the reference's cases."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -40,14 +43,16 @@ class Reference(BaseModel):
 
     Attributes:
         units: Units of the features.
-        information: Mean over their cases of the Hessian of a case's loss at the map that fits them: what one
-            case tells of the coefficients, symmetric. A prior that counts as λ cases has λ times this precision.
+        coefficients: Of the map that fits their cases.
+        information: Mean over their cases of the Hessian of a case's loss at that map: what one case
+            tells of the coefficients, symmetric. A prior that counts as λ cases has λ times this precision.
         about: Which cohorts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     units: Units
+    coefficients: tuple[float, ...] = Field(min_length=N_COEFFICIENTS, max_length=N_COEFFICIENTS)
     information: tuple[tuple[float, ...], ...]
     about: str
 
@@ -59,6 +64,10 @@ class Reference(BaseModel):
         if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] <= 0:
             raise ValueError("the information is not symmetric and positive definite")
         return self
+
+    def centre(self, towards: Towards) -> NDArray[np.float64]:
+        """Give the coefficients that a fit is drawn to, float64 (`N_COEFFICIENTS`,)."""
+        return np.zeros(N_COEFFICIENTS) if towards == "identity" else np.array(self.coefficients, float)
 
     @property
     def precision(self) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from twintrack.calibration.conditional.fit import fit_conditional
 from twintrack.calibration.conditional.model import ConditionalMap
-from twintrack.calibration.conditional.reference import Reference
+from twintrack.calibration.conditional.reference import Reference, Towards
 from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
 from twintrack.calibration.sample import CaseSample, curve_of
 from twintrack.calibration.selection.losses import Judged
@@ -18,8 +18,12 @@ from twintrack.calibration.volume_distribution import VolumeSummary
 CONDITIONAL = "conditional"
 """The case-aware method."""
 
-PRIOR_CASES = (10.0, 3.0, 1.0, 0.3)
-"""Strengths of the case-aware method's prior that are tried, in cases."""
+PRIOR_CASES: dict[Towards, tuple[float, ...]] = {
+    "identity": (10.0, 3.0, 1.0, 0.3),
+    "reference": (100.0, 30.0, 10.0, 3.0),
+}
+"""Strengths of the case-aware method's prior that are tried, in cases: towards no change, and towards the map of the
+reference, the first of which leaves it nearly as it is where there are few cases."""
 
 VOLUMES = (0.0, 0.5, 1.0)
 """How far the case-aware model's volume replaces the ensemble's."""
@@ -27,8 +31,7 @@ VOLUMES = (0.0, 0.5, 1.0)
 IDENTITY = "identity"
 
 _COST_OF_MOVING = 0.3
-_COST_OF_VOLUME = 1.5
-_FREEDOM = {"temperature": 1.0, "isotonic": 3.0}
+_COST_OF_VOLUME = {"temperature": 3.0, "isotonic": 6.0, CONDITIONAL: 3.0}
 
 
 @dataclass(frozen=True)
@@ -37,38 +40,37 @@ class Candidate:
 
     Attributes:
         method: Its method.
-        prior_cases: For "conditional", how many cases the identity counts as.
+        prior_cases: For "conditional", how many cases that counts as which the fit is drawn to.
         volume: For "conditional", how far the model's volume replaces the ensemble's.
+        towards: For "conditional", what the fit is drawn to.
     """
 
     method: str
     prior_cases: float = 1.0
     volume: float = 1.0
-
-    @property
-    def keeps_volume(self) -> bool:
-        """Whether the ensemble's own volumes are kept."""
-        return self.method == IDENTITY or (self.method == CONDITIONAL and self.volume == 0)
+    towards: Towards = "identity"
 
     @property
     def cost(self) -> float:
         """What has to be gained before it is chosen, in losses of one case left alone, summed over all cases.
 
-        A method that changes volumes learns from one number per case, and a few cases are soon all too large or all too
-        small; one that only moves responses about within a case learns from every voxel of a rim.
+        To move responses about within a case costs little: every voxel of a rim tells something of it, and the less is
+        learnt the stronger the prior. To change volumes costs more: of them a case is one number, and a few are soon
+        all too large or all too small; and how far volumes are off is not the same for other networks, so that the
+        reference's are no better to be trusted.
         """
         if self.method == IDENTITY:
             return 0.0
-        if self.keeps_volume:
-            return float(_COST_OF_MOVING / np.sqrt(self.prior_cases))
-        return _COST_OF_VOLUME * (1 + _FREEDOM.get(self.method, self.volume))
+        if self.method != CONDITIONAL:
+            return _COST_OF_VOLUME[self.method]
+        return _COST_OF_MOVING / float(np.sqrt(self.prior_cases)) + _COST_OF_VOLUME[CONDITIONAL] * self.volume
 
     @property
     def name(self) -> str:
         """What it is called in tables."""
         if self.method != CONDITIONAL:
             return self.method
-        return f"conditional, identity counts as {self.prior_cases:g} cases, volume {self.volume:g}"
+        return f"conditional, {self.towards} counts as {self.prior_cases:g} cases, volume {self.volume:g}"
 
     def fit(
         self,
@@ -95,7 +97,13 @@ class Candidate:
         if self.method == CONDITIONAL:
             start = np.array(near.coefficients) if isinstance(near, ConditionalMap) else None
             return fit_conditional(
-                samples, reference, prior_cases=self.prior_cases, volume=self.volume, weights=weights, start=start
+                samples,
+                reference,
+                prior_cases=self.prior_cases,
+                volume=self.volume,
+                towards=self.towards,
+                weights=weights,
+                start=start,
             )
         return fit_map(self.method, curve_of(samples, weights))
 
@@ -103,7 +111,7 @@ class Candidate:
     def of(cls, fitted: AnyMap) -> Candidate:
         """Give the candidate that a map was fitted as."""
         if isinstance(fitted, ConditionalMap):
-            return cls(CONDITIONAL, fitted.prior_cases, fitted.volume)
+            return cls(CONDITIONAL, fitted.prior_cases, fitted.volume, fitted.towards)
         return cls(fitted.method)
 
     def variant_of(self, fitted: AnyMap) -> AnyMap:
@@ -115,7 +123,8 @@ class Candidate:
 
 def conditional_candidates() -> tuple[Candidate, ...]:
     """Give the case-aware candidates: first those that keep the ensemble's volumes, the strongest prior first."""
-    return tuple(Candidate(CONDITIONAL, cases, volume) for volume in VOLUMES for cases in PRIOR_CASES)
+    strengths = [(towards, cases) for towards, several in PRIOR_CASES.items() for cases in several]
+    return tuple(Candidate(CONDITIONAL, cases, volume, towards) for volume in VOLUMES for towards, cases in strengths)
 
 
 def all_candidates() -> tuple[Candidate, ...]:

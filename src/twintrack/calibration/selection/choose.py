@@ -18,6 +18,11 @@ from twintrack.errors import CalibrationError
 FOLDS = 20
 """Up to so many patients, each is left out by itself; more are left out in so many groups."""
 
+MARGIN = 0.5
+"""A term counts as harmed where it is not below the identity's by so many standard errors."""
+
+_ROUNDING = 1e-6
+
 
 class CandidateScore(BaseModel):
     """How a candidate did on cases it was not fitted on.
@@ -26,9 +31,10 @@ class CandidateScore(BaseModel):
         name: The candidate.
         criterion: Mean of the losses relative to the identity's (1: no better than leaving probabilities alone).
         terms: The relative losses, by name of `TERMS`.
-        behind: By how much the criterion is above the best candidate's.
-        standard_error: Of `behind`, over patients.
-        penalised: The criterion with the candidate's cost: the lowest is chosen.
+        standard_error: Of the criterion, over patients.
+        penalised: The criterion with its standard error and the candidate's cost added: the lowest is chosen of those
+            that do no harm.
+        harms: The terms that may be worse than the identity's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -36,9 +42,9 @@ class CandidateScore(BaseModel):
     name: str
     criterion: float
     terms: dict[str, float]
-    behind: float
     standard_error: float
     penalised: float
+    harms: tuple[str, ...]
 
 
 class Selection(BaseModel):
@@ -68,9 +74,11 @@ def choose(
 
     Every patient (or group of patients) is left out in turn, each candidate is fitted to the others, and its losses on
     those left out are collected. The criterion is the mean over `TERMS` of the candidate's mean loss divided by the
-    identity's; 1 is no better than leaving probabilities alone. Chosen is the lowest sum of the criterion and
-    `Candidate.cost` / number of cases: what is more flexible must show that it helps, the more so the fewer cases there
-    are, and of equals the earlier is taken.
+    identity's; 1 is no better than leaving probabilities alone. Chosen is the lowest sum of the criterion, its standard
+    error and `Candidate.cost` / number of cases: a change must help by more than chance may have it, what is more
+    flexible the more so the fewer cases there are, and of equals the earlier is taken. One score is not bought with
+    another: a candidate of which a single term may be worse than the identity's (by `MARGIN`) is only taken if there is
+    none without.
 
     Args:
         candidates: From the simplest on.
@@ -93,20 +101,25 @@ def choose(
     unit = unchanged.mean(axis=0)
     unit[unit == 0] = 1.0
     left_out = _left_out(candidates, samples, groups, reference, weights) / unit
-    by_case = left_out.mean(axis=2)
-    criterion = by_case.mean(axis=1)
-    best = int(np.argmin(criterion))
-    error = _standard_error(by_case - by_case[best], [sample.patient for sample in samples])
-    penalised = criterion + np.array([candidate.cost for candidate in candidates]) / len(samples)
-    chosen = int(np.argmin(penalised))
+    criterion = left_out.mean(axis=(1, 2))
+    patients = [sample.patient for sample in samples]
+    change = left_out - unchanged / unit
+    error = _standard_error(change.mean(axis=2), patients)
+    penalised = criterion + error + np.array([candidate.cost for candidate in candidates]) / len(samples)
+    worst = np.stack(
+        [change[..., k].mean(axis=1) + MARGIN * _standard_error(change[..., k], patients) for k in range(len(TERMS))]
+    )
+    harmed = worst > _ROUNDING
+    harmless = ~harmed.any(axis=0)
+    chosen = int(np.argmin(np.where(harmless, penalised, np.inf) if harmless.any() else penalised))
     scores = tuple(
         CandidateScore(
             name=candidate.name,
             criterion=float(criterion[k]),
             terms=dict(zip(TERMS, left_out[k].mean(axis=0).tolist(), strict=True)),
-            behind=float(criterion[k] - criterion[best]),
             standard_error=float(error[k]),
             penalised=float(penalised[k]),
+            harms=tuple(term for term, harm in zip(TERMS, harmed[:, k], strict=True) if harm),
         )
         for k, candidate in enumerate(candidates)
     )
@@ -158,9 +171,9 @@ def _left_out(
 
 def _fitted_alike(candidates: Sequence[Candidate]) -> list[list[int]]:
     """Group the candidates that need one fit together."""
-    groups: dict[tuple[str, float], list[int]] = {}
+    groups: dict[tuple[str, str, float], list[int]] = {}
     for k, candidate in enumerate(candidates):
-        groups.setdefault((candidate.method, candidate.prior_cases), []).append(k)
+        groups.setdefault((candidate.method, candidate.towards, candidate.prior_cases), []).append(k)
     return list(groups.values())
 
 
