@@ -34,6 +34,7 @@ evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWI
 	$(BIN)/python experiments/volume_distribution.py
 	$(BIN)/python experiments/plausible_masks.py
 	$(BIN)/python experiments/shift_guard.py
+	$(BIN)/python experiments/federation.py
 
 clean:
 	rm -rf $(VENV) demo-output

@@ -13,7 +13,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from twintrack.calibration import Calibration, ResponseTable, fit, load_calibration, tabulate
+    from twintrack.calibration import (
+        Calibration,
+        ResponseTable,
+        fit,
+        load_calibration,
+        load_table,
+        load_tables,
+        save_table,
+        suppress,
+        tabulate,
+    )
     from twintrack.cohort import Case, Cohort, find_cohort
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
@@ -30,7 +40,11 @@ _HOMES = {
     "find_cohort": "cohort",
     "fit": "calibration",
     "load_calibration": "calibration",
+    "load_table": "calibration",
+    "load_tables": "calibration",
     "read_volume": "images",
+    "save_table": "calibration",
+    "suppress": "calibration",
     "tabulate": "calibration",
     "write_volume": "images",
 }
@@ -47,7 +61,11 @@ __all__ = [
     "find_cohort",
     "fit",
     "load_calibration",
+    "load_table",
+    "load_tables",
     "read_volume",
+    "save_table",
+    "suppress",
     "tabulate",
     "write_volume",
 ]

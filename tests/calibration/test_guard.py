@@ -290,9 +290,9 @@ def test_a_merged_table_gives_the_guard_of_its_cases(cases):
     assert fit(merged).guard == fit(cases).guard
 
 
-def test_a_table_without_summaries_gives_no_guard(cases):
+def test_a_table_with_a_minimum_count_gives_no_guard(cases):
     table = tt.tabulate(cases)
-    fitted = fit(tt.ResponseTable(table.counts, table.target, table.weighting, table.records))
+    fitted = fit(tt.suppress(table, 2))
     assert fitted.guard is None
     assert fitted.flags(shifted(SHIFTS["nothing predicted"])) == ()
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twintrack as tt
-from twintrack.calibration.volume import LEVEL, CaseTally, VolumeInterval, estimate_volume
+from twintrack.calibration.tally import CaseTally
+from twintrack.calibration.volume import LEVEL, VolumeInterval, estimate_volume
 from twintrack.calibration.volume_distribution import VolumeModel, VolumeSummary
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CalibrationError, InputError
@@ -19,7 +20,8 @@ from .conftest import make_case
 
 
 def tally_of(p, masks=()):
-    return CaseTally.of(level_histogram(np.float32(p)), {str(k): np.uint8(mask) for k, mask in enumerate(masks)})
+    counts = level_histogram(np.float32(p))[:, np.newaxis]
+    return CaseTally.of(counts, {str(k): np.uint8(mask) for k, mask in enumerate(masks)})
 
 
 def learnt_from(fitted, cases):
@@ -43,9 +45,9 @@ def square(p):
 
 def test_a_tally_worked_out_by_hand():
     tally = tally_of([[0.0, 0.25, 0.25, 1.0]], [[[0, 1, 1, 1]], [[0, 0, 0, 0]], [[1, 0, 0, 0]]])
-    assert tally.zero == 1
-    assert tally.voxels.tolist() == [2, 1]
-    assert tally.probability == pytest.approx([0.25, 1], rel=1e-3)
+    assert tally.voxels.tolist() == [1, 2, 1]
+    assert tally.probability == pytest.approx([0, 0.25, 1], rel=1e-3)
+    assert tally.n_above_zero == 3
     assert tally.drawn == (0, 1, 3)
     found = tally.summary(square, pin_zero=True)
     r = 0.0625
@@ -157,9 +159,9 @@ def test_a_large_volume_is_summed_without_losing_digits():
     assert expected == pytest.approx(4e7 * float(np.float32(0.1)), rel=1e-9)
 
 
-def test_a_table_without_tallies_gives_a_calibration_without_intervals(cases):
+def test_a_table_with_a_minimum_count_gives_a_calibration_without_intervals(cases):
     table = tt.tabulate(cases)
-    fitted = tt.fit(tt.ResponseTable(table.counts, table.target, table.weighting, table.records), method="isotonic")
+    fitted = tt.fit(tt.suppress(table, 2), method="isotonic")
     assert fitted.volume is None
     assert "fit it again" in fitted.estimate_volume(np.float32([0.5]), voxel_volume=1.0).reason
     assert tt.fit(table, method="isotonic").volume is not None

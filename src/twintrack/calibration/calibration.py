@@ -49,12 +49,11 @@ class Calibration(BaseModel):
         schema_version: Version of the file.
         pin_zero: Whether a probability of exactly 0 keeps response 0.
         map: The fitted map.
-        volume: How the volumes that raters draw are distributed; None in an older file, or where it was fitted to a
-            table that does not tell.
+        volume: How the volumes that raters draw are distributed; None in an older file, or where cases were withheld.
         selection: How candidates did on cases left out, where a method chose among several.
-        uncertainty: Maps of other draws of the patients; None where it was fitted to a table, or to one patient.
+        uncertainty: Maps of other draws of the patients; None where cases were withheld, or of one patient.
         guard: What the fitted cases look like without their raters, by which cases unlike them are flagged; None in an
-            older file, or where it was fitted to a table that does not tell.
+            older file, or where cases were withheld.
         rater_field: How raters' thresholds hang together, by which whole masks are drawn; None where it was not fitted.
         provenance: What it was fitted on.
     """
@@ -200,8 +199,9 @@ class Calibration(BaseModel):
         """
         if self.uncertainty is None:
             raise CalibrationError(
-                "this calibration does not say how sure it is: it was fitted to one patient, to a table, with 0 "
-                "replicates, or by an older TwinTrack. Fit it again to several patients (--replicates 50)."
+                "this calibration does not say how sure it is: it was fitted to one patient, to a table with a minimum "
+                "count, with 0 replicates, or by an older TwinTrack. Fit it again to several patients "
+                "(--replicates 50)."
             )
 
     def _respond(

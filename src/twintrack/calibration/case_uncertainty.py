@@ -19,8 +19,8 @@ from twintrack.calibration.conditional.describe import Description
 from twintrack.calibration.conditional.model import ConditionalMap
 from twintrack.calibration.methods import ResponseMap
 from twintrack.calibration.sample import LIMIT, choose
+from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.uncertainty import LEVEL, Uncertainty, ends
-from twintrack.calibration.volume import CaseTally
 from twintrack.compute.blocks import blocks
 from twintrack.compute.levels import level_values, levels
 

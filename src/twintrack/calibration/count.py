@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
-from twintrack.calibration.coarse_counts import CoarseCounts, coarse_counts
+from twintrack.calibration.counted_case import in_order
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.table import ResponseTable, Weighting
-from twintrack.calibration.target import MAJORITY, RESPONSE
+from twintrack.calibration.target import RESPONSE
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
-from twintrack.errors import CalibrationError
+from twintrack.errors import CalibrationError, TwinTrackError
 
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What is kept of the cases. Samples and coarse counts are in an order that does not depend on that of the cases.
+    """What is kept of the cases.
 
     Attributes:
         table: All cases in one response table.
-        samples: A sample of each case, where wanted.
-        coarse: Patient and coarse counts of each case.
+        samples: A sample of each case, where wanted, in an order that does not depend on that of the cases.
     """
 
     table: ResponseTable
     samples: tuple[CaseSample, ...] = ()
-    coarse: tuple[tuple[str, CoarseCounts], ...] = ()
 
 
 def count_cases(
@@ -33,7 +31,6 @@ def count_cases(
     *,
     target: str = RESPONSE,
     weighting: Weighting = "voxels",
-    pin_zero: bool = True,
     sampled: bool = False,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
@@ -44,7 +41,6 @@ def count_cases(
         cases: Cases with members and raters.
         target: What to count as votes.
         weighting: Whether voxels or cases count alike.
-        pin_zero: Whether the coarse counts leave out voxels whose probability is exactly 0.
         sampled: Whether a sample of each case is taken.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
@@ -56,26 +52,41 @@ def count_cases(
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
 
-    def one(case: Case, data: CaseData) -> tuple[ResponseTable, CoarseCounts, str, CaseSample | None]:
+    def one(case: Case, data: CaseData) -> tuple[ResponseTable, CaseSample | None]:
         table = ResponseTable.from_data(case, data, target=target, weighting=weighting)
-        (counts,) = table.counts.values()
-        coarse = coarse_counts(counts, majority=target == MAJORITY, pin_zero=pin_zero)
-        return table, coarse, case.patient, CaseSample.of(case, data) if sampled else None
+        return table, CaseSample.of(case, data) if sampled else None
 
+    bad = list[str]()
     total: ResponseTable | None = None
-    kept = []
-    for table, coarse, patient, sample in map_cases(one, cases, label="Fitting", on_bad=on_bad, progress=progress):
+    samples = []
+    noting = noting_bad(on_bad, bad.append)
+    for table, sample in map_cases(one, cases, label="Fitting", on_bad=noting, progress=progress):
         total = table if total is None else total + table
-        kept.append((table.records[0].model_dump_json(), patient, coarse, sample))
+        samples.append(sample)
     if total is None:
         raise CalibrationError("there is nothing to fit: every case was skipped")
-    # Mirrored copies of a case have equal records.
-    kept.sort(key=lambda row: (row[0], row[1], row[2].tobytes()))
-    return Counted(
-        total,
-        samples=tuple(sample for *_, sample in kept if sample is not None),
-        coarse=tuple((patient, coarse) for _, patient, coarse, _ in kept),
-    )
+    ordered = [samples[index] for index, _ in in_order(total.cases)]
+    return Counted(replace(total, n_skipped=len(bad)), tuple(sample for sample in ordered if sample is not None))
+
+
+def noting_bad(on_bad: OnBad | None, note: Callable[[str], None]) -> OnBad | None:
+    """Note the ids of the cases that are skipped.
+
+    Args:
+        on_bad: Called with a case that cannot be used and the reason; None: raise, so that none is skipped.
+        note: Called with the id of each.
+
+    Returns:
+        What to give instead of `on_bad`.
+    """
+    if on_bad is None:
+        return None
+
+    def noting(case: Case, error: TwinTrackError) -> None:
+        note(case.id)
+        on_bad(case, error)
+
+    return noting
 
 
 def tabulate(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.isotonic import pool_adjacent_violators
-from twintrack.calibration.table import ResponseTable, voxel_weight
+from twintrack.calibration.table import ResponseTable, Weighting, voxel_weight
 from twintrack.calibration.target import MAJORITY, Target
 from twintrack.cohort import Case, CaseData, Progress, map_cases
 from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
@@ -57,7 +57,7 @@ def exact_curve(
     chosen[index] = _may_hold_a_corner(curve)
 
     def gather(case: Case, data: CaseData) -> NDArray[np.float64]:
-        return _gather(case, data, chosen, target=target, by_case=table.weighting == "cases")
+        return _gather(case, data, chosen, target=target, weighting=table.weighting)
 
     found = _merge(list(map_cases(gather, cases, label="Looking closer", progress=progress)))
     rest = ~chosen[index]
@@ -83,7 +83,7 @@ def _may_hold_a_corner(curve: Curve) -> NDArray[np.bool_]:
 
 
 def _gather(
-    case: Case, data: CaseData, chosen: NDArray[np.bool_], *, target: str, by_case: bool
+    case: Case, data: CaseData, chosen: NDArray[np.bool_], *, target: str, weighting: Weighting
 ) -> NDArray[np.float64]:
     masks = [flat(mask) for mask in Target(target).masks(data.raters, case_id=case.id)]
     members = [flat(member) for member in data.members]
@@ -100,8 +100,7 @@ def _gather(
     if target == MAJORITY:
         value = (value > 0.5).astype(float)
     merged = _merge([np.stack([p_found, count, count * value])])
-    if by_case:
-        merged[1:] *= voxel_weight(positive)
+    merged[1:] *= voxel_weight(positive, weighting)
     return merged
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
 from twintrack.calibration.calibration import Calibration
-from twintrack.calibration.count import Counted, count_cases
+from twintrack.calibration.count import Counted, count_cases, noting_bad
+from twintrack.calibration.counted_case import CountedCase, in_order
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.exact import exact_curve
 from twintrack.calibration.fit_masks import check_masks, check_masks_of, with_rater_field
@@ -20,12 +21,13 @@ from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection.candidates import volume_summary
 from twintrack.calibration.selection.choose import Selection
 from twintrack.calibration.selection.selected import CASE_AWARE, fit_selected
-from twintrack.calibration.table import ResponseTable
-from twintrack.calibration.target import RESPONSE, Target
+from twintrack.calibration.table import ResponseTable, voxel_weight
+from twintrack.calibration.tally import CoarseCounts
+from twintrack.calibration.target import MAJORITY, RESPONSE, Target
 from twintrack.calibration.uncertainty import REPLICATES, Uncertainty, resampled, resampled_curves
 from twintrack.calibration.volume_distribution import VolumeModel
 from twintrack.cohort import Case, Cohort, OnBad, Progress
-from twintrack.errors import CalibrationError, TwinTrackError, TwinTrackWarning
+from twintrack.errors import CalibrationError, TwinTrackWarning
 
 EXACT_METHODS = ("isotonic", "centered-isotonic")
 """Methods for which single probabilities can make a difference."""
@@ -42,7 +44,7 @@ def fit(
     *,
     method: str = "isotonic",
     target: str = RESPONSE,
-    weighting: FitWeighting = "voxels",
+    weighting: FitWeighting | None = None,
     exact: bool = False,
     pin_zero: bool = True,
     replicates: int = REPLICATES,
@@ -60,8 +62,8 @@ def fit(
             method that helps.
         target: "response" (the mean human response), "majority", "staple" or "rater:NAME".
         weighting: "voxels": every voxel counts alike; "cases": every case does; "raters": a voxel that few raters saw
-            counts less (`twintrack.calibration.rater_weights`; the case-aware methods do so by themselves). A table has
-            its own.
+            counts less (`twintrack.calibration.rater_weights`; the case-aware methods do so by themselves). None: that
+            of the table; "voxels" for cases.
         exact: Fit the two isotonic methods to single probabilities instead of levels of less than 0.1 % width, in
             two passes; needs cases.
         pin_zero: Keep the response 0 where the probability is exactly 0, and leave such voxels out of the
@@ -80,17 +82,22 @@ def fit(
         The calibration.
 
     Raises:
-        CalibrationError: If method or target is unknown, the options contradict each other, or there is nothing to fit.
+        CalibrationError: If method, target or weighting is unknown, the options contradict each other or the table, or
+            there is nothing to fit.
         TwinTrackError: If a case cannot be used and `on_bad` is None, or none can.
 
     Warns:
         TwinTrackWarning: If no rater drew anything.
     """
     wanted = Target(target).name
-    from_table = isinstance(cases, ResponseTable)
-    _check_options(method, exact=exact, from_table=from_table)
+    _check_options(method, exact=exact)
+    if isinstance(cases, ResponseTable):
+        _check_table(cases, method=method, weighting=weighting, exact=exact)
+        weighting = weighting or cases.weighting
+    else:
+        weighting = weighting or "voxels"
     if masks:
-        check_masks(target=wanted, from_table=from_table)
+        check_masks(target=wanted, from_table=isinstance(cases, ResponseTable))
     if weighting == "raters" and (wanted != RESPONSE or exact):
         raise CalibrationError("weighting by raters goes with the response as target, and not with an exact fit")
     if method in CASE_AWARE:
@@ -104,9 +111,8 @@ def fit(
             cohort,
             target=wanted,
             weighting="voxels" if weighting == "raters" else weighting,
-            pin_zero=pin_zero,
             sampled=method in CASE_AWARE,
-            on_bad=_noting(on_bad, bad),
+            on_bad=noting_bad(on_bad, bad.add),
             progress=progress,
         )
         good = [case for case in cohort if case.id not in bad]
@@ -115,15 +121,19 @@ def fit(
         check_masks_of(table.records)
     curve = _curve(table, good, target=wanted, weighting=weighting, exact=exact, pin_zero=pin_zero, progress=progress)
     _warn_if_nothing_drawn(curve)
-    fitted, selection, uncertainty = _fit(method, curve, counted, replicates=replicates, seed=seed)
+    fitted, selection, uncertainty = _fit(
+        method, curve, counted, target=wanted, pin_zero=pin_zero, replicates=replicates, seed=seed
+    )
+    # What is learnt of single cases is learnt of all, or not at all: a part of the sites speaks for itself only.
+    single = () if table.withheld else tuple(table.cases)
     calibration = Calibration(
         pin_zero=pin_zero,
         map=fitted,
-        volume=_volumes(fitted, table, counted.samples, pin_zero=pin_zero),
+        volume=_volumes(fitted, single, counted.samples, pin_zero=pin_zero),
         selection=selection,
         uncertainty=uncertainty,
-        guard=ShiftGuard.of(table.summaries) if table.summaries else None,
-        provenance=Provenance.of(table, target=wanted, weighting=weighting, exact=exact, n_skipped=len(bad)),
+        guard=ShiftGuard.of(case.summary for case in single) if single else None,
+        provenance=Provenance.of(table, target=wanted, weighting=weighting, exact=exact),
     )
     if not masks:
         return calibration
@@ -148,7 +158,7 @@ def _curve(
 
 
 def _fit(
-    method: str, curve: Curve, counted: Counted, *, replicates: int, seed: int
+    method: str, curve: Curve, counted: Counted, *, target: str, pin_zero: bool, replicates: int, seed: int
 ) -> tuple[AnyMap, Selection | None, Uncertainty | None]:
     selection = None
     if method in CASE_AWARE:
@@ -163,9 +173,20 @@ def _fit(
         method = fitted.method
     # Also where it was chosen by samples: they have neighbouring levels in a row; the table has every level.
     found = None
-    if replicates and counted.coarse:
-        found = resampled_curves(method, counted.coarse, replicates=replicates, seed=seed)
+    if replicates and counted.table.cases and not counted.table.withheld:
+        coarse = _coarse(counted.table, majority=target == MAJORITY, pin_zero=pin_zero)
+        found = resampled_curves(method, coarse, replicates=replicates, seed=seed)
     return fit_map(method, curve), selection, found
+
+
+def _coarse(table: ResponseTable, *, majority: bool, pin_zero: bool) -> list[tuple[int, CoarseCounts]]:
+    """Give the number of the patient and the coarse counts of each case, whatever their names and order."""
+    found = []
+    for index, patient in in_order(table.cases):
+        tally = table.cases[index].tally
+        weight = voxel_weight(tally.n_above_zero, table.weighting)
+        found.append((patient, tally.coarse_counts(weight=weight, majority=majority, pin_zero=pin_zero)))
+    return found
 
 
 def _require_alike(method: str, records: Sequence[CaseRecord]) -> None:
@@ -197,7 +218,7 @@ def _rater_weights(counted: Counted) -> list[float]:
 
 
 def _volumes(
-    fitted: AnyMap, table: ResponseTable, samples: Sequence[CaseSample], *, pin_zero: bool
+    fitted: AnyMap, cases: Sequence[CountedCase], samples: Sequence[CaseSample], *, pin_zero: bool
 ) -> VolumeModel | None:
     """Learn how raters' volumes are distributed, from the very cases that the map was fitted to.
 
@@ -205,23 +226,33 @@ def _volumes(
     """
     if isinstance(fitted, ConditionalMap):
         return VolumeModel.fit([volume_summary(fitted, one) for one in samples], [one.drawn for one in samples])
-    if not table.tallies:
+    if not cases:
         return None
-    summaries = [tally.summary(fitted, pin_zero=pin_zero) for tally in table.tallies]
-    return VolumeModel.fit(summaries, [tally.drawn for tally in table.tallies])
+    tallies = [cases[index].tally for index, _ in in_order(cases)]
+    summaries = [tally.summary(fitted, pin_zero=pin_zero) for tally in tallies]
+    return VolumeModel.fit(summaries, [tally.drawn for tally in tallies])
 
 
-def _check_options(method: str, *, exact: bool, from_table: bool) -> None:
+def _check_options(method: str, *, exact: bool) -> None:
     if method not in ALL_METHODS:
         raise CalibrationError(f"unknown method {method!r}; known are {', '.join(ALL_METHODS)}")
     if exact and method not in EXACT_METHODS:
         raise CalibrationError(f"exact goes with {' and '.join(EXACT_METHODS)}, not with {method}")
-    if exact and from_table:
+
+
+def _check_table(table: ResponseTable, *, method: str, weighting: str | None, exact: bool) -> None:
+    """Refuse what a table cannot tell, or this one does not."""
+    if exact:
         raise CalibrationError("an exact fit needs the cases; a table holds levels only")
-    if method in CASE_AWARE and from_table:
+    if method in CASE_AWARE:
         raise CalibrationError(
-            f"{method} needs the cases: it looks at the surroundings of voxels, which a table does not hold. Name "
-            f"another method: {', '.join(METHODS)}"
+            f"{method} needs the cases: it looks at the surroundings of voxels and leaves patients out, for which no "
+            f"table holds enough. Fit it where the cases are, or name another method: {', '.join(METHODS)}"
+        )
+    if weighting not in (None, "raters", table.weighting):
+        raise CalibrationError(
+            f"this table was counted with weighting {table.weighting}; it cannot be fitted with weighting {weighting}. "
+            f"Count the cases with that weighting (twintrack tabulate --weighting {weighting})"
         )
 
 
@@ -233,18 +264,6 @@ def _check_case_aware(method: str, *, target: str, weighting: str, pin_zero: boo
             f"{method} weighs cases in its own way and keeps 0 at a probability of 0; leave --weighting and "
             "--no-pin-zero away, or choose another method (--method)"
         )
-
-
-def _noting(on_bad: OnBad | None, bad: set[str]) -> OnBad | None:
-    """Remember which cases are skipped, so that a second pass leaves them out too."""
-    if on_bad is None:
-        return None
-
-    def note(case: Case, error: TwinTrackError) -> None:
-        bad.add(case.id)
-        on_bad(case, error)
-
-    return note
 
 
 def _warn_if_nothing_drawn(curve: Curve) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.table import ResponseTable
+from twintrack.calibration.withheld import WithheldCases
 from twintrack.software import versions
 
 MERGE = "mean over members of the sum (softmax) or maximum (regions) over the foreground's channels"
@@ -21,16 +23,16 @@ class Provenance(BaseModel):
         target: "response", "majority", "staple" or "rater:NAME".
         weighting: Whether every voxel or every case counted alike, or voxels by how much their raters tell.
         exact: Whether single probabilities rather than levels were fitted.
-        n_cases: Number of cases.
+        n_cases: Number of cases; more than there are records where a site withheld some.
         n_voxels: Voxels inside the ROI, over all cases.
         n_skipped: Cases left out because they could not be used.
-        raters: How many cases had how many raters.
+        raters: How many cases had how many raters, as far as sites say.
         members: Numbers of members that occurred.
         roi: Whether the cases had an ROI.
         foreground: What was merged into the structure's probability; None where the input did not say.
         merge: How members and channels were merged.
-        spacing_range: For each array axis smallest and largest voxel size in mm; empty where not known.
-        cases: A record for each case, in an order of its own (by hash).
+        spacing_range: For each array axis smallest and largest voxel size in mm; empty where not known of all.
+        cases: A record for each case that was not withheld, in an order of its own (by hash).
         software: Versions of the software that fitted it.
     """
 
@@ -51,6 +53,11 @@ class Provenance(BaseModel):
     cases: tuple[CaseRecord, ...]
     software: dict[str, str]
 
+    @property
+    def n_withheld(self) -> int:
+        """Number of cases of which only sums are known (`twintrack.calibration.withheld`)."""
+        return self.n_cases - len(self.cases)
+
     @classmethod
     def of(
         cls,
@@ -59,7 +66,6 @@ class Provenance(BaseModel):
         target: str,
         weighting: Literal["voxels", "cases", "raters"] | None = None,
         exact: bool,
-        n_skipped: int = 0,
     ) -> Provenance:
         """Describe a fit.
 
@@ -68,26 +74,30 @@ class Provenance(BaseModel):
             target: What it was fitted to.
             weighting: What counted alike, where that is not the table's own.
             exact: Whether single probabilities were fitted.
-            n_skipped: Cases left out.
 
         Returns:
             The provenance; the same whatever the order of the cases.
         """
         records = sorted(table.records, key=lambda record: record.model_dump_json())
-        numbers = [record.raters for record in records]
-        foregrounds = {record.foreground for record in records}
+        withheld = table.withheld
+        numbers = Counter(record.raters for record in records)
+        for site in withheld:
+            numbers.update(site.raters)
+        both: list[CaseRecord | WithheldCases] = [*records, *withheld]
+        foregrounds = {one.foreground for one in both}
+        members = {record.members for record in records}.union(*(site.members for site in withheld))
         return cls(
             target=target,
             weighting="raters" if weighting == "raters" else table.weighting,
             exact=exact,
-            n_cases=len(records),
+            n_cases=table.n_cases,
             n_voxels=table.n_voxels,
-            n_skipped=n_skipped,
-            raters={k: numbers.count(k) for k in sorted(set(numbers))},
-            members=tuple(sorted({record.members for record in records})),
-            roi=all(record.roi for record in records),
+            n_skipped=table.n_skipped,
+            raters=dict(sorted(numbers.items())),
+            members=tuple(sorted(members)),
+            roi=all(one.roi for one in both),
             foreground=foregrounds.pop() if len(foregrounds) == 1 else None,
-            spacing_range=_spacing_range(records),
+            spacing_range=() if withheld else _spacing_range(records),
             cases=tuple(records),
             software=versions("twintrack", "numpy", "scipy", "numba"),
         )

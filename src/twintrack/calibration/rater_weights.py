@@ -73,8 +73,9 @@ def vote_correlation(table: ResponseTable, *, pin_zero: bool = True) -> float:
         The correlation ρ, in [0, 1].
 
     Raises:
-        CalibrationError: If no voxel has two raters, no voxel is left, or all votes are the same.
+        CalibrationError: If cases are withheld, no voxel has two raters, no voxel is left, or all votes are the same.
     """
+    _require_votes(table)
     counts = {k: part for k, part in table.counts.items() if k > 1}
     if not counts:
         raise CalibrationError(
@@ -113,8 +114,10 @@ def weighted_curve(table: ResponseTable, *, correlation: float | None = None, pi
         The curve, by increasing probability; its weights sum to what those of `ResponseTable.curve` do.
 
     Raises:
-        CalibrationError: If no voxel is left, the correlation is out of range, or it cannot be estimated.
+        CalibrationError: If cases are withheld, no voxel is left, the correlation is out of range, or it cannot be
+            estimated.
     """
+    _require_votes(table)
     if correlation is None:
         # With one number of raters all weigh the same, whatever the correlation.
         correlation = vote_correlation(table, pin_zero=pin_zero) if len(table.counts) > 1 else 0.0
@@ -130,3 +133,10 @@ def weighted_curve(table: ResponseTable, *, correlation: float | None = None, pi
     return Curve(
         level_values()[first:][occupied], scale * weight[occupied], np.clip(total[occupied] / weight[occupied], 0, 1)
     )
+
+
+def _require_votes(table: ResponseTable) -> None:
+    if table.withheld:
+        raise CalibrationError(
+            "a table with a minimum count does not tell how many raters saw a voxel; leave --weighting raters away"
+        )

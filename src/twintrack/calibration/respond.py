@@ -17,8 +17,8 @@ from twintrack.calibration.case_uncertainty import (
     curve_volumes,
 )
 from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
+from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.uncertainty import Uncertainty
-from twintrack.calibration.volume import CaseTally
 from twintrack.calibration.volume_distribution import VolumeSummary
 from twintrack.cohort import CaseData
 from twintrack.compute.blocks import blocks, flat
@@ -116,7 +116,7 @@ def _respond_curve(
         low, high = curve_band(uncertainty)
         lower = by(low, probability.copy())
         found = ResponseBand.around(response, lower=lower, upper=by(high, probability))
-    volumes = curve_volumes(uncertainty, CaseTally.of(histogram, {}), pin_zero=pin_zero)
+    volumes = curve_volumes(uncertainty, CaseTally.of(histogram[:, np.newaxis], {}), pin_zero=pin_zero)
     return CaseResponse(response, interval=_interval(volumes, _expected(response), data), band=found)
 
 

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.calibration.case_summary import CaseSummary
+from twintrack.calibration.counted_case import CountedCase
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.record import CaseRecord
+from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target
-from twintrack.calibration.volume import CaseTally
+from twintrack.calibration.withheld import WithheldCases
 from twintrack.cohort import Case, CaseData
 from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
 from twintrack.compute.kernels import count_levels
@@ -42,20 +44,20 @@ class ResponseTable:
 
     Attributes:
         counts: For each number of raters K an int64 array (`N_LEVELS`, K + 1): the weight of the voxels at
-            that level that j of K raters labelled.
+            that level that j of K raters labelled; withheld cases apart.
         target: What the votes are: "response" (all raters), "staple" or "rater:NAME" (one mask, K = 1).
         weighting: "voxels" or "cases".
-        records: One record for each case counted.
-        tallies: What each case's volumes are counted from, for the interval of volumes.
-        summaries: What each case looks like without its raters, for the guard.
+        cases: What is kept of each case counted.
+        withheld: Cases of which only sums are known, for each site that gives no more.
+        n_skipped: Cases that could not be used and are not counted.
     """
 
     counts: Mapping[int, NDArray[np.int64]]
     target: str = RESPONSE
     weighting: Weighting = "voxels"
-    records: tuple[CaseRecord, ...] = field(default=())
-    tallies: tuple[CaseTally, ...] = field(default=())
-    summaries: tuple[CaseSummary, ...] = field(default=())
+    cases: tuple[CountedCase, ...] = field(default=())
+    withheld: tuple[WithheldCases, ...] = field(default=())
+    n_skipped: int = 0
 
     @classmethod
     def from_case(cls, case: Case, *, target: str = RESPONSE, weighting: Weighting = "voxels") -> ResponseTable:
@@ -85,13 +87,14 @@ class ResponseTable:
         wanted = Target(target)
         masks = [flat(mask) for mask in wanted.masks(data.raters, case_id=case.id)]
         counts = _count(data, masks)
-        histogram = counts.sum(axis=1)
-        record = CaseRecord.of(case, data, histogram=histogram)
-        tally = CaseTally.of(histogram, data.raters)
-        if weighting == "cases":
-            counts *= voxel_weight(int(counts[1:].sum()))
-        summary = CaseSummary.of(data)
-        return cls({len(masks): counts}, wanted.counted_as, weighting, (record,), (tally,), (summary,))
+        counted = CountedCase(
+            patient=case.patient,
+            record=CaseRecord.of(case, data, histogram=counts.sum(axis=1)),
+            tally=CaseTally.of(counts, data.raters),
+            summary=CaseSummary.of(data),
+        )
+        counts *= voxel_weight(counted.tally.n_above_zero, weighting)
+        return cls({len(masks): counts}, wanted.counted_as, weighting, (counted,))
 
     def __add__(self, other: ResponseTable) -> ResponseTable:
         """Merge two tables; exact, associative and commutative.
@@ -111,15 +114,25 @@ class ResponseTable:
             merged,
             self.target,
             self.weighting,
-            self.records + other.records,
-            self.tallies + other.tallies,
-            self.summaries + other.summaries,
+            self.cases + other.cases,
+            self.withheld + other.withheld,
+            self.n_skipped + other.n_skipped,
         )
 
     @cached_property
     def n_voxels(self) -> int:
         """Voxels counted, over all cases."""
-        return sum(record.voxels for record in self.records)
+        return sum(record.voxels for record in self.records) + sum(site.voxels for site in self.withheld)
+
+    @property
+    def n_cases(self) -> int:
+        """Number of cases counted."""
+        return len(self.cases) + sum(site.n_cases for site in self.withheld)
+
+    @property
+    def records(self) -> tuple[CaseRecord, ...]:
+        """The record of each case that is not withheld."""
+        return tuple(case.record for case in self.cases)
 
     def curve(self, *, target: str = RESPONSE, pin_zero: bool = True) -> Curve:
         """Give the mean target at every level that occurs.
@@ -132,10 +145,16 @@ class ResponseTable:
             The curve, by increasing probability.
 
         Raises:
-            CalibrationError: If the table counts another target, or no voxel is left.
+            CalibrationError: If the table counts another target, cases are withheld of which the sums do not tell what
+                is asked for, or no voxel is left.
         """
         if Target(target).counted_as != self.target:
             raise CalibrationError(f"this table counts {self.target}; it cannot be fitted to {target}")
+        if self.withheld and (target == MAJORITY or not pin_zero):
+            raise CalibrationError(
+                "a table with a minimum count tells neither the votes of single voxels nor of those whose probability "
+                "is 0: it cannot be fitted to the majority, nor without pin_zero"
+            )
         weight = np.zeros(N_LEVELS)
         total = np.zeros(N_LEVELS)
         for k, counts in sorted(self.counts.items()):
@@ -143,6 +162,9 @@ class ResponseTable:
             value = (votes > k / 2).astype(float) if target == MAJORITY else votes / k
             weight += counts.sum(axis=1)
             total += counts @ value
+        for site in sorted(self.withheld, key=WithheldCases.model_dump_json):  # sums of fractions depend on the order
+            weight[list(site.level)] += site.weight
+            total[list(site.level)] += np.asarray(site.votes) / site.unit
         first = 1 if pin_zero else 0
         occupied = np.flatnonzero(weight[first:]) + first
         return Curve(level_values()[occupied], weight[occupied], total[occupied] / weight[occupied])
@@ -159,6 +181,14 @@ def _count(data: CaseData, masks: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
     return counts
 
 
-def voxel_weight(n_voxels: int) -> int:
-    """Give the integer weight of each of a case's `n_voxels` voxels where every case counts alike."""
-    return max(1, round(CASE_WEIGHT / max(n_voxels, 1)))
+def voxel_weight(n_voxels: int, weighting: Weighting) -> int:
+    """Give the integer weight of each of a case's voxels.
+
+    Args:
+        n_voxels: Voxels inside its ROI whose probability is above 0.
+        weighting: Whether voxels or cases count alike.
+
+    Returns:
+        1 where voxels count alike.
+    """
+    return 1 if weighting == "voxels" else max(1, round(CASE_WEIGHT / max(n_voxels, 1)))

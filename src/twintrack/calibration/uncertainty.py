@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
-from twintrack.calibration.coarse_counts import CoarseCounts, coarse_curve
 from twintrack.calibration.conditional.reference import shipped_reference
 from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
 from twintrack.calibration.methods.isotonic import IsotonicMap
 from twintrack.calibration.methods.knots import KnotMap
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection.candidates import Candidate, judge
+from twintrack.calibration.tally import CoarseCounts, coarse_curve
 
 REPLICATES = 50
 """Default number of draws: enough for the ends of a 90 % interval."""
@@ -112,13 +112,13 @@ def resampled(
 
 
 def resampled_curves(
-    method: str, counted: Sequence[tuple[str, CoarseCounts]], *, replicates: int = REPLICATES, seed: int = 0
+    method: str, counted: Sequence[tuple[int, CoarseCounts]], *, replicates: int = REPLICATES, seed: int = 0
 ) -> Uncertainty | None:
     """Fit a map of the probability alone to patients drawn with replacement.
 
     Args:
         method: Its method.
-        counted: For each case its patient and its counts.
+        counted: For each case the number of its patient and its counts.
         replicates: How many draws, at least two.
         seed: Of the draws.
 
@@ -133,7 +133,7 @@ def resampled_curves(
     return _of(maps) if len(maps) > 1 else None
 
 
-def _draws(patients: Sequence[str], replicates: int, seed: int) -> list[NDArray[np.float64]]:
+def _draws(patients: Sequence[str] | Sequence[int], replicates: int, seed: int) -> list[NDArray[np.float64]]:
     """Say how often each case counts in each draw; cases of a patient are drawn together."""
     names, patient = np.unique(patients, return_inverse=True)
     if names.size < 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SEVERAL = ("--members", "--raters", "--images")
+SEVERAL = ("--members", "--raters", "--images", "--tables")
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from twintrack.cli import options
-from twintrack.cli.display import Skipped, console, show_json, show_table, show_written, track
+from twintrack.cli.display import Skipped, console, message, show_json, show_table, show_written, track
 from twintrack.errors import CohortError
 
 if TYPE_CHECKING:
@@ -103,6 +103,11 @@ def _score_one(
     from twintrack.evaluation import evaluate  # noqa: PLC0415
 
     fitted = load_calibration(calibration) if calibration else None
+    if fitted and fitted.provenance.n_withheld:
+        message(
+            f"{fitted.provenance.n_withheld} cases of the calibration are withheld by a minimum count: whether it was "
+            "fitted on some of these cases cannot be told"
+        )
     return evaluate(options.cohort_from(**where), calibration=fitted, protocol=protocol, **how)
 
 

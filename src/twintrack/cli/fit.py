@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from twintrack.cli import options
 from twintrack.cli.display import Skipped, output, show_json, show_table, show_written, track
+from twintrack.cohort import Cohort
+from twintrack.errors import CalibrationError
 
 if TYPE_CHECKING:
+    from twintrack.calibration import ResponseTable
     from twintrack.calibration.selection.choose import Selection
 
 REPLICATES = 50
@@ -21,6 +24,14 @@ def command(
     out: Annotated[Path, typer.Option("--out", help="Where to write the calibration (JSON).")],
     raters: options.Raters = None,
     members: options.Members = None,
+    tables: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tables",
+            help="Tables that `twintrack tabulate` wrote at one or several sites, instead of cases.",
+            metavar="FILE [FILE ...]",
+        ),
+    ] = None,
     method: Annotated[
         str,
         typer.Option(
@@ -29,9 +40,12 @@ def command(
     ] = "isotonic",
     target: Annotated[str, typer.Option(help="response, majority, staple or rater:NAME.")] = "response",
     weighting: Annotated[
-        Literal["voxels", "cases", "raters"],
-        typer.Option(help="voxels: every voxel counts alike; cases: every case does; raters: by how many saw it."),
-    ] = "voxels",
+        Literal["voxels", "cases", "raters"] | None,
+        typer.Option(
+            help="voxels: every voxel counts alike; cases: every case does; raters: by how many saw it. Default: "
+            "that of the tables, voxels for cases.",
+        ),
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Isotonic methods without quantisation (two passes).")] = False,
     pin_zero: Annotated[bool, typer.Option(help="Keep the response 0 where the probability is exactly 0.")] = True,
     replicates: Annotated[
@@ -57,24 +71,31 @@ def command(
     """Fit a calibration.
 
     Example: `twintrack fit --raters raters --members members/a members/b members/c --cases cases.csv
-    --split calibration --out calibration.json`
+    --split calibration --out calibration.json`, or `twintrack fit --tables site_a.table site_b.table --out
+    calibration.json`
     """
-    from twintrack.calibration import fit  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.calibration import fit, load_tables  # noqa: PLC0415  (keeps --help fast)
 
     options.require_folder_of(out)
-    cohort = options.cohort_from(
-        raters=raters,
-        members=members,
-        roi=roi,
-        cases=cases,
-        split=split,
-        foreground=foreground,
-        rater_labels=rater_labels,
-        skip_bad=skip_bad,
-    )
+    where: dict[str, Any] = {
+        "raters": raters,
+        "members": members,
+        "roi": roi,
+        "cases": cases,
+        "split": split,
+        "foreground": foreground,
+        "rater_labels": rater_labels,
+        "skip_bad": skip_bad,
+    }
+    fitted_to: ResponseTable | Cohort
+    if tables:
+        _require_only_tables(where)
+        fitted_to = load_tables(tables)
+    else:
+        fitted_to = options.cohort_from(**where)
     with Skipped() as skipped:
         calibration = fit(
-            cohort,
+            fitted_to,
             method=method,
             target=target,
             weighting=weighting,
@@ -103,7 +124,7 @@ def command(
         return
     if calibration.selection is not None:
         _show_selection(calibration.selection)
-    raters_text = ", ".join(f"{n} with {k} raters" for k, n in about.raters.items())
+    raters_text = ", ".join(f"{n} with {k} raters" for k, n in about.raters.items()) or "numbers of raters withheld"
     output.print(
         f"{calibration.method} fitted to the {about.target}: {about.n_cases} cases ({raters_text}), "
         f"{about.n_voxels:,} voxels"
@@ -111,7 +132,21 @@ def command(
     if calibration.rater_field is not None:
         field = calibration.rater_field
         output.print(f"rater field: ρ = {field.correlation:g}, ℓ = {field.length_mm:g} mm")
+    if about.n_withheld:
+        output.print(
+            f"of {about.n_withheld} cases only sums are known: the calibration has no guard, no volumes and no bands"
+        )
     show_written([out])
+
+
+def _require_only_tables(where: dict[str, Any]) -> None:
+    """Refuse what would choose among cases, which a table does not hold."""
+    given = [f"--{name.replace('_', '-')}" for name, value in where.items() if value]
+    if given:
+        raise CalibrationError(
+            f"--tables does not go with {', '.join(given)}: a table holds counts of cases that were chosen when it was "
+            "written. Give those options to twintrack tabulate, or fit to cases without --tables"
+        )
 
 
 def _show_selection(selection: Selection) -> None:

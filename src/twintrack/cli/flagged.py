@@ -40,6 +40,6 @@ class Flagged:
             )
         if calibration.guard is None:
             message(
-                "the calibration does not say what its cases looked like (fitted by an older TwinTrack): only number "
-                "of members, ROI and voxel size were compared; fit it again"
+                "the calibration does not say what its cases looked like (withheld by a minimum count, or fitted by an "
+                "older TwinTrack): only number of members, ROI and voxel size were compared; fit it again"
             )

@@ -28,6 +28,7 @@ from twintrack.cli import (
     raters,
     sample_size,
     segment,
+    tabulate,
     train,
     validate_roi,
 )
@@ -67,6 +68,7 @@ for module in (
     inspect,
     raters,
     sample_size,
+    tabulate,
     fit,
     apply,
     masks,
