@@ -43,7 +43,7 @@ def curves_figure(fitted: Mapping[int, Mapping[str, tt.Calibration]], samples: S
         The figure.
     """
     with matplotlib.style.context("default"):
-        figure = Figure(figsize=(4.2 * len(fitted), 4.2), facecolor="white", layout="constrained")
+        figure = Figure(figsize=(4.2 * len(fitted), 4.7), facecolor="white", layout="constrained")
         for axis, (n, calibrations) in zip(
             figure.subplots(1, len(fitted), squeeze=False)[0], fitted.items(), strict=True
         ):
@@ -90,7 +90,7 @@ def volumes_figure(drawn: Sequence[NDArray[np.float64]], expected: Mapping[str, 
     mean, low, high = (np.array([f(one) for one in drawn]) + 1 for f in (np.mean, np.min, np.max))
     ends = (1.0, 1.3 * max(high.max(), *(values.max() for values in expected.values())))
     with matplotlib.style.context("default"):
-        figure = Figure(figsize=(3.4 * len(expected), 3.6), facecolor="white", layout="constrained")
+        figure = Figure(figsize=(3.4 * len(expected), 4.1), facecolor="white", layout="constrained")
         axes = figure.subplots(1, len(expected), squeeze=False, sharey=True)[0]
         for axis, (name, values) in zip(axes, expected.items(), strict=True):
             axis.plot(ends, ends, color="#999999", linewidth=0.8)
@@ -125,7 +125,7 @@ def learning_figure(
     """
     sizes = np.array(list(found))
     with matplotlib.style.context("default"):
-        figure = Figure(figsize=(10, 5.6), facecolor="white", layout="constrained")
+        figure = Figure(figsize=(10, 6), facecolor="white", layout="constrained")
         for k, (axis, name) in enumerate(zip(figure.subplots(2, 3).ravel(), names, strict=True)):
             axis.axhline(raw[k], color=COLOURS["raw ensemble"], linewidth=0.8, label="raw ensemble")
             for method in next(iter(found.values())):
@@ -137,5 +137,6 @@ def learning_figure(
             axis.set(title=name, xscale="log", xlabel="calibration cases")
             axis.set_xticks(sizes, [str(n) for n in sizes])
             axis.minorticks_off()
-        figure.axes[0].legend(frameon=False)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure

@@ -260,6 +260,15 @@ def test_a_table_is_refused(method):
         fit(table, method=method)
 
 
+def test_auto_is_the_default_where_it_goes():
+    cases = cohort(3)
+    assert fit(cases).selection == fit(cases, method="auto").selection
+    assert fit(tt.tabulate(cases)).method == "isotonic"
+    for options in ({"target": "majority"}, {"weighting": "cases"}, {"exact": True}, {"pin_zero": False}):
+        found = fit(cases, **options)
+        assert (found.method, found.selection) == ("isotonic", None)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_one_patient_is_refused(method):
     cases = [make_case(seed, patient="anna") for seed in range(2)]
@@ -277,24 +286,15 @@ def test_too_few_cases_with_a_prediction_are_refused():
 
 
 def test_an_array_is_refused(conditional):
-    with pytest.raises(CalibrationError, match="looks at the members and the voxel size of a case; give a Case"):
+    with pytest.raises(CalibrationError, match="looks at the voxel size of a case; give a Case"):
         conditional.apply(np.full((26, 28), 0.5, np.float32))
 
 
-def test_one_member_is_refused_where_several_were_fitted(conditional):
+def test_a_mean_of_members_is_read_as_the_members_are(conditional):
     data = make_case(62).read()
-    mean = tt.Case("mean", probability=data.probability(), spacing=SPACING[2])
-    message = r"case mean: it has 1 members, the cases of this case-aware calibration \[3\]; their disagreement is part"
-    with pytest.raises(CalibrationError, match=message):
-        conditional.apply(mean)
-
-
-def test_several_members_are_refused_where_one_was_fitted():
-    cases = cohort(3, n_members=1, sharpness=4.0)
-    one = fit(cases, method="conditional")
-    assert one.apply(make_case(62, n_members=1)).max() <= 1
-    with pytest.raises(CalibrationError, match=r"it has 2 members, the cases of this case-aware calibration \[1\]"):
-        one.apply(make_case(62, n_members=2))
+    mean = tt.Case("mean", probability=data.probability(), spacing=data.grid.spacing)
+    with pytest.warns(TwinTrackWarning, match=r"it has 1 members, the fitted cases \[3\]"):
+        assert (conditional.apply(mean) == conditional.apply(data)).all()
 
 
 def test_another_number_of_several_members_is_warned_of(conditional):
@@ -304,15 +304,12 @@ def test_another_number_of_several_members_is_warned_of(conditional):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_cases_of_two_kinds_are_not_fitted_together(method):
-    single = [*cohort(2), make_case(9, n_members=1)]
-    with pytest.raises(CalibrationError, match="of 3 1 have one member and 2 several"):
-        fit(single, method=method)
     unknown = [*cohort(2), make_case(9, spacing=None)]
-    with pytest.raises(CalibrationError, match="of 3 the voxel size of 1 is not known, that of 2 is"):
+    with pytest.raises(CalibrationError, match="measures in mm, but of 3 cases the voxel size of 1 is not known"):
         fit(unknown, method=method)
+    assert fit(unknown, method="isotonic").provenance.n_cases == 3
     with pytest.raises(CalibrationError, match="cases of 2 and 3 dimensions cannot be fitted together"):
         fit([*cohort(2), make_case(9, dimensions=3)], method=method)
-    assert fit(single, method="isotonic").provenance.members == (1, 3)
 
 
 def test_a_case_of_other_dimensions_is_refused(conditional):

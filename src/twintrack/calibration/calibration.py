@@ -105,8 +105,8 @@ class Calibration(BaseModel):
             return self._respond(case).response
         if isinstance(self.map, ConditionalMap):
             raise CalibrationError(
-                "a case-aware calibration looks at the members and the voxel size of a case; give a Case instead of an "
-                "array of probabilities"
+                "a case-aware calibration looks at the voxel size of a case; give a Case instead of an array of "
+                "probabilities"
             )
         array = np.asarray(case)
         plain = array.reshape(1, -1) if array.ndim not in (2, 3) else array
@@ -292,15 +292,9 @@ class Calibration(BaseModel):
         """Refuse a case whose features would not mean what they meant in the fit.
 
         Raises:
-            CalibrationError: If it has one member where the fitted cases had several (or the reverse), or only one of
-                the two has a known voxel size.
+            CalibrationError: If only one of it and the fitted cases has a known voxel size.
         """
         fitted = self.provenance
-        if (len(data.members) > 1) != (max(fitted.members) > 1):
-            raise CalibrationError(
-                f"case {data.id}: it has {len(data.members)} members, the cases of this case-aware calibration "
-                f"{list(fitted.members)}; their disagreement is part of it. Give the members, not their mean."
-            )
         if data.grid.known != bool(fitted.spacing_range):
             raise CalibrationError(
                 f"case {data.id}: its voxel size is {'' if data.grid.known else 'not '}known, that of the fitted "

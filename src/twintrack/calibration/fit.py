@@ -20,7 +20,7 @@ from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection.candidates import volume_summary
 from twintrack.calibration.selection.choose import Selection
-from twintrack.calibration.selection.selected import CASE_AWARE, fit_selected
+from twintrack.calibration.selection.selected import AUTO, CASE_AWARE, fit_selected
 from twintrack.calibration.table import ResponseTable, voxel_weight
 from twintrack.calibration.tally import CoarseCounts
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target
@@ -42,7 +42,7 @@ FitWeighting: TypeAlias = Literal["voxels", "cases", "raters"]
 def fit(
     cases: Iterable[Case] | ResponseTable,
     *,
-    method: str = "isotonic",
+    method: str | None = None,
     target: str = RESPONSE,
     weighting: FitWeighting | None = None,
     exact: bool = False,
@@ -59,7 +59,8 @@ def fit(
         cases: Cases with members (or a probability) and raters, read one at a time; or a response table.
         method: "identity", "temperature", "platt", "beta", "histogram", "isotonic", "centered-isotonic"; "conditional",
             which also looks at the voxel's surroundings and the case; or "auto", which leaves patients out to find the
-            method that helps.
+            method that helps. None: "auto" where it goes, and "isotonic" for a table, another target, an exact fit, a
+            weighting or no pinning of 0.
         target: "response" (the mean human response), "majority", "staple" or "rater:NAME".
         weighting: "voxels": every voxel counts alike; "cases": every case does; "raters": a voxel that few raters saw
             counts less (`twintrack.calibration.rater_weights`; the case-aware methods do so by themselves). None: that
@@ -90,6 +91,8 @@ def fit(
         TwinTrackWarning: If no rater drew anything.
     """
     wanted = Target(target).name
+    plain = wanted == RESPONSE and weighting in {None, "voxels"} and pin_zero and not exact
+    method = method or (AUTO if plain and not isinstance(cases, ResponseTable) else "isotonic")
     _check_options(method, exact=exact)
     if isinstance(cases, ResponseTable):
         _check_table(cases, method=method, weighting=weighting, exact=exact)
@@ -193,19 +196,13 @@ def _require_alike(method: str, records: Sequence[CaseRecord]) -> None:
     """Refuse cases of two kinds whose features do not mean the same; no later case could be like both.
 
     Raises:
-        CalibrationError: If some have one member and others several, or some a known voxel size and others not.
+        CalibrationError: If some have a known voxel size and others not.
     """
-    single = sum(record.members == 1 for record in records)
     unknown = sum(not record.spacing for record in records)
-    found = []
-    if 0 < single < len(records):
-        found.append(f"{single} have one member and {len(records) - single} several")
     if 0 < unknown < len(records):
-        found.append(f"the voxel size of {unknown} is not known, that of {len(records) - unknown} is")
-    if found:
         raise CalibrationError(
-            f"{method} needs cases of one kind, but of {len(records)} {'; '.join(found)}. Fit to those of one "
-            f"kind, or choose a method that looks at the probability alone: {', '.join(METHODS)}"
+            f"{method} measures in mm, but of {len(records)} cases the voxel size of {unknown} is not known. Give "
+            f"files that hold it, or choose a method that looks at the probability alone: {', '.join(METHODS)}"
         )
 
 

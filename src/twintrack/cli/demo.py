@@ -35,7 +35,7 @@ _SHAPE = (72, 128, 128)
 def command(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything the demo writes.")] = Path("demo-output"),
     n_cases: Annotated[int, typer.Option("--n-cases", help="CT phantoms to make; half of them calibrate.", min=4)] = 12,
-    method: Annotated[str, typer.Option(help="Method of the calibration.")] = "isotonic",
+    method: Annotated[str, typer.Option(help="Method of the calibration.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the phantoms.", min=0)] = 0,
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Simulate the networks' probabilities: runs without the extra nnunet.")

@@ -33,11 +33,12 @@ def command(
         ),
     ] = None,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="auto, conditional, identity, temperature, platt, beta, histogram, isotonic or centered-isotonic.",
+            help="auto, conditional, identity, temperature, platt, beta, histogram, isotonic or centered-isotonic. "
+            "Default: auto; isotonic where auto does not go (tables, another target, --exact, --weighting).",
         ),
-    ] = "isotonic",
+    ] = None,
     target: Annotated[str, typer.Option(help="response, majority, staple or rater:NAME.")] = "response",
     weighting: Annotated[
         Literal["voxels", "cases", "raters"] | None,

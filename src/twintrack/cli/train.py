@@ -78,7 +78,7 @@ def command(
     structure: Annotated[str, typer.Option(help="What the raters drew, in one word.")] = "tumour",
     epochs: Annotated[int | None, typer.Option(help="Instead of the preset's number of epochs.", min=1)] = None,
     margin: Annotated[float, typer.Option(help="Dilation of the region in mm.", min=0.0)] = 30.0,
-    method: Annotated[str, typer.Option(help="Method of the calibration.")] = "isotonic",
+    method: Annotated[str, typer.Option(help="Method of the calibration.")] = "auto",
     retries: Annotated[
         int, typer.Option(help="How often a network that fails on the held-out cases is trained again.", min=0)
     ] = 1,

@@ -138,7 +138,7 @@ def train_bundle(
     *,
     calibration: Cohort | None = None,
     images: Mapping[str, Ct] | None = None,
-    method: str = "isotonic",
+    method: str = "auto",
     work: Path,
     name: str | None = None,
     intended_use: str = INTENDED_USE,
