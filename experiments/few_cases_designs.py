@@ -3,7 +3,8 @@
 Lung nodules as in few_cases.py. Patients of the calibration split are divided into five groups; each design is fitted
 to four and scored on the fifth. The test split is not looked at: by tables like this one the design was chosen.
 
-Run: python experiments/few_cases_designs.py [--data DIR] [--out docs/evidence/few_cases_designs.md]
+Run: python experiments/few_cases_designs.py [--data DIR] [--nnunet DIR] [--out docs/evidence/few_cases_designs.md]
+--nnunet is the work folder of lidc2d_nnunet.py; with it, the same is done with those networks' predictions.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Annotated
 
 import few_cases
 import lidc2d
+import lidc2d_nnunet
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -56,11 +58,25 @@ class Nodule:
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder with lidc2d and lidc2d_predictions.")] = lidc2d.DEFAULT_DATA,
+    nnunet: Annotated[Path | None, typer.Option(help="Work folder of lidc2d_nnunet.py.")] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/evidence/few_cases_designs.md"),
 ) -> None:
     """Cross-validate every design and write the page."""
     warnings.simplefilter("ignore", TwinTrackWarning)
-    cases = few_cases.in_memory(lidc2d.cohort(data, "calibration"))
+    cohorts = {"Small U-Nets": lidc2d.cohort(data, "calibration")}
+    if nnunet is not None:
+        predicted = nnunet / "segmentation" / "members"
+        cohorts["nnU-Nets"] = lidc2d_nnunet.cohort(data, "calibration", members=predicted)
+    sections = [INTRODUCTION.format(groups=GROUPS)]
+    for name, cohort in cohorts.items():
+        cases = few_cases.in_memory(cohort)
+        sections.append(f"## {name}, {len(cases)} nodules\n\n{designs_table(cases)}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def designs_table(cases: Sequence[tt.Case]) -> str:
+    """Cross-validate every design on these cases."""
     nodules = [Nodule(one, CaseSample.of(case, one)) for case in cases if (one := case.read())]
     read = [one.data for one in nodules]
     raw = few_cases.score(read, [one.probability() for one in read])
@@ -70,18 +86,16 @@ def main(
         found = few_cases.score(read, left_out(fit, nodules, group))
         rows.append([name, *(few_cases.cell(value, base) for value, base in zip(found, raw, strict=True))])
         print(rows[-1], flush=True)
-    text = INTRODUCTION.format(n=len(cases), groups=GROUPS) + "\n\n" + as_markdown(["", *few_cases.SCORES], rows)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text + "\n", encoding="utf-8")
+    return as_markdown(["", *few_cases.SCORES], rows)
 
 
 INTRODUCTION = """<!-- written by experiments/few_cases_designs.py -->
 
 # Designs of a case-aware calibration
 
-The {n} nodules of the calibration split that four radiologists drew, {groups}-fold by patient; in brackets the change
-from the raw ensemble. The test split is not in it. "Volume kept": the ensemble's own volumes are kept (t = 0), else the
-model's are taken (t = 1)."""
+Nodules of the calibration split that four radiologists drew, {groups}-fold by patient; in brackets the change from the
+raw ensemble. The test split is not in it. "Volume kept": the ensemble's own volumes are kept (t = 0), else the model's
+are taken (t = 1). The reference's networks are like the small U-Nets."""
 
 
 def groups(cases: Sequence[tt.Case]) -> NDArray[np.intp]:
@@ -125,11 +139,15 @@ def conditional(samples: Sequence[CaseSample], *, volume: float, reference: bool
     return fit_conditional(samples, shipped_reference(), prior_cases=1, volume=volume)
 
 
-def reference_alone(samples: Sequence[CaseSample]) -> Predictor:
+def reference_alone(*, volume: float) -> Callable[[Sequence[CaseSample]], Predictor]:
     """The reference's map as it is: no calibration case is looked at."""
-    found = conditional(samples, volume=0.0)
-    alone = found.model_copy(update={"coefficients": shipped_reference().coefficients})
-    return lambda sample: judge(alone, sample).high
+
+    def fit(samples: Sequence[CaseSample]) -> Predictor:
+        found = conditional(samples, volume=volume)
+        alone = found.model_copy(update={"coefficients": shipped_reference().coefficients})
+        return lambda sample: judge(alone, sample).high
+
+    return fit
 
 
 def then_isotonic(samples: Sequence[CaseSample]) -> Predictor:
@@ -209,7 +227,8 @@ def by_curve(method: str) -> Callable[[Sequence[CaseSample]], Predictor]:
 DESIGNS: dict[str, Callable[[Sequence[CaseSample]], Predictor]] = {
     "temperature": by_curve("temperature"),
     "isotonic": by_curve("isotonic"),
-    "reference as it is, volume kept": reference_alone,
+    "reference as it is, volume kept": reference_alone(volume=0.0),
+    "reference as it is": reference_alone(volume=1.0),
     "case-aware to the reference, volume kept": case_aware(volume=0.0, reference=True),
     "case-aware to the reference": case_aware(volume=1.0, reference=True),
     "case-aware to no change, volume kept": case_aware(volume=0.0),
