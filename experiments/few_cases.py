@@ -31,6 +31,7 @@ import twintrack as tt
 from twintrack.calibration.conditional.fit import fit_conditional
 from twintrack.calibration.conditional.reference import shipped_reference
 from twintrack.calibration.sample import CaseSample
+from twintrack.calibration.selection.candidates import VOLUMES
 from twintrack.calibration.uncertainty import REPLICATES
 from twintrack.cohort import CaseData
 from twintrack.errors import TwinTrackWarning
@@ -46,6 +47,8 @@ SCORES = ("MSE ×10³", "MHR-ECE pooled %", "MHR-ECE per case %", "rater ECE %",
 HIGHER_IS_BETTER = np.array([False, False, False, False, False, True])
 WORSE = 0.05
 """Relative; a draw in which more than one score is worse than raw by more is counted."""
+UNCHOSEN_PRIOR = 100.0
+"""Cases that the reference counts as where nothing is chosen."""
 CEILING_PRIOR = 0.01
 """Cases that the identity counts as where the map is fitted to the test cases."""
 FIGURES = """## Figures
@@ -101,6 +104,8 @@ def main(
             print(f"n = {n}, {name}: {np.round(every[n][name].scores.mean(axis=0), 3)}", flush=True)
         sections.append(section(n, draws, raw, every[n]))
     samples = [CaseSample.of(case, one) for case, one in zip(test, read, strict=True)]
+    fitted_to = [CaseSample.of(case, case.read()) for case in calibration]
+    sections.append(unchosen(fitted_to, read, raw, sizes=(40, len(calibration)), seed=seed))
     sections.extend([ceiling(samples, read, raw), figures(out, every, samples, read, raw)])
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
@@ -123,9 +128,7 @@ def draw(
 ) -> Drawn:
     """Fit to several draws and score each."""
     rows, chosen, first = [], [], None
-    for k in range(draws):
-        # The draws of a size are the same for every method.
-        some = np.random.default_rng([seed, n, k]).choice(len(calibration), n, replace=False)
+    for some in drawn_cases(len(calibration), n=n, draws=draws, seed=seed):
         fitted = tt.fit([calibration[i] for i in some], method=method, replicates=0 if first else REPLICATES)
         first = first or fitted
         rows.append(score(test, [fitted.apply(one) for one in test]))
@@ -134,6 +137,11 @@ def draw(
     if first is None:
         raise ValueError("expected at least one draw")
     return Drawn(np.array(rows), tuple(chosen), first)
+
+
+def drawn_cases(n_all: int, *, n: int, draws: int, seed: int) -> list[NDArray[np.intp]]:
+    """Draw cases: the same for every method."""
+    return [np.random.default_rng([seed, n, k]).choice(n_all, n, replace=False) for k in range(draws)]
 
 
 def score(cases: Sequence[CaseData], maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -195,10 +203,39 @@ def bad_draws(scores: NDArray[np.float64], raw: NDArray[np.float64]) -> int:
     return int((worse.sum(axis=1) > 1).sum())
 
 
+def unchosen(
+    calibration: Sequence[CaseSample],
+    read: Sequence[CaseData],
+    raw: NDArray[np.float64],
+    *,
+    sizes: Sequence[int],
+    seed: int,
+) -> str:
+    """Fit the case-aware map with each volume, drawn to the reference, whatever leaving cases out says."""
+    rows = []
+    for n in sizes:
+        draws = drawn_cases(len(calibration), n=n, draws=SIZES.get(n, 1), seed=seed)
+        for volume in VOLUMES:
+            scores = []
+            for some in draws:
+                samples = [calibration[i] for i in some]
+                fitted = fit_conditional(
+                    samples, shipped_reference(), prior_cases=UNCHOSEN_PRIOR, volume=volume, towards="reference"
+                )
+                scores.append(score(read, [fitted.respond(one, one.probability()) for one in read]))
+            mean = np.mean(scores, axis=0)
+            rows.append([f"{n} cases, volume {volume:g}", *map(cell, mean, raw)])
+    return (
+        "## Without the choice\n\nThe case-aware map drawn to the reference "
+        f"(which counts as {UNCHOSEN_PRIOR:g} cases), by how far its volumes replace the ensemble's.\n\n"
+        + as_markdown(["", *SCORES], rows)
+    )
+
+
 def ceiling(samples: Sequence[CaseSample], read: Sequence[CaseData], raw: NDArray[np.float64]) -> str:
     """Fit the case-aware map to the test cases themselves."""
     rows = []
-    for volume in (0.0, 0.5, 1.0):
+    for volume in VOLUMES:
         fitted = fit_conditional(samples, shipped_reference(), prior_cases=CEILING_PRIOR, volume=volume)
         found = score(read, [fitted.respond(one, one.probability()) for one in read])
         rows.append([f"volume {volume:g}", *(cell(value, base) for value, base in zip(found, raw, strict=True))])

@@ -124,7 +124,7 @@ def test_the_bundle_is_calibrated_as_fit_would_on_the_calibration_cases(train, r
     bundle = load_bundle(files.root / "bundle").bundle
     assert bundle.training == REPORT
     assert "judged on a few held-out cases only" in bundle.intended_use
-    for line in ("training member_1, member_2", "running the networks on 2 calibration cases", "calibrating: isotonic"):
+    for line in ("training member_1, member_2", "running the networks on 2 calibration cases", "calibrating: auto"):
         assert line in done.err.splitlines()
     assert "Segmenting: 2 of 2 cases" in done.err
 

@@ -146,7 +146,8 @@ def trained(pretence, world):
 
 
 def train(tmp_path, world, **more):
-    given = {"calibration": world.cohort, "work": tmp_path / "work", **more}
+    # Two calibration cases, whose raters are thresholds of the probability: a map of it alone has a known answer.
+    given = {"calibration": world.cohort, "work": tmp_path / "work", "method": "isotonic", **more}
     return train_bundle(tmp_path / "out", learnt("t1", "t2"), settings_of(), **given)
 
 
@@ -184,7 +185,7 @@ def test_the_calibration_is_what_the_raters_of_the_calibration_cases_say(trained
 def test_networks_learn_from_the_training_cases_only(trained, world, tmp_path):
     settings = settings_of(seed=4)
     work = tmp_path / "work"
-    train_bundle(tmp_path / "out", learnt("t1", "t2"), settings, calibration=world.cohort, work=work)
+    train_bundle(tmp_path / "out", learnt("t1", "t2"), settings, calibration=world.cohort, work=work, method="isotonic")
     (call,) = trained.calls
     assert call.ids == ["t1", "t2"]
     assert call.settings is settings
@@ -251,7 +252,7 @@ def segmented_again(tmp_path, world, **more):
     """Train once more into another bundle; give which stages were gone through, and what was made."""
     stages = []
     out = tmp_path / "again"
-    given = {"calibration": world.cohort, "work": tmp_path / "work", "name": "out", **more}
+    given = {"calibration": world.cohort, "work": tmp_path / "work", "name": "out", "method": "isotonic", **more}
     made = train_bundle(out, learnt("t1", "t2"), settings_of(), watching=Watching(on_stage=stages.append), **given)
     assert verify_bundle(out) == []
     return [stage for stage in stages if stage.startswith("member ")], made
@@ -383,6 +384,11 @@ def test_a_method_that_is_not_known_is_refused_before_any_work(pretence, tmp_pat
     refused(
         pretence, tmp_path, CalibrationError, "unknown method 'magic'; known are identity, .*isotonic", method="magic"
     )
+
+
+def test_leaving_patients_out_of_one_is_refused_before_any_work(pretence, tmp_path):
+    one = [drawn(name, patient="p0", image=tmp_path / "image.nii.gz") for name in ("c1", "c2")]
+    refused(pretence, tmp_path, CalibrationError, "auto leaves patients out, but .* of one patient", calibration=one)
 
 
 def test_calibrating_on_patients_that_networks_learn_from_is_refused(pretence, tmp_path):

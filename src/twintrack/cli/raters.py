@@ -26,7 +26,7 @@ def command(
     members: options.Members = None,
     method: Annotated[
         str, typer.Option(help="With members: the method of the calibration, as in `twintrack fit`.")
-    ] = "auto",
+    ] = "isotonic",
     margin: Annotated[
         float,
         typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twintrack.calibration import Calibration, fit
 from twintrack.calibration.fit import ALL_METHODS
+from twintrack.calibration.selection.selected import CASE_AWARE
 from twintrack.cohort import Case, Cohort
 from twintrack.cohort.sources import ImageSource
 from twintrack.errors import CalibrationError, CohortError, OutputError
@@ -168,7 +169,7 @@ def train_bundle(
         OutputError: If `out` is not empty, `work` holds other files or lies in `out` (or the other way round), or
             something cannot be written.
         CohortError: If a patient is in both sets, or a case has no CT.
-        CalibrationError: If there is no such method, or nothing to fit.
+        CalibrationError: If there is no such method, it needs more patients, or there is nothing to fit.
         ModelError: If networks are not good enough, or a training fails.
         MissingExtraError: If torch or nnU-Net is not installed.
     """
@@ -176,6 +177,11 @@ def train_bundle(
     if method not in ALL_METHODS:
         raise CalibrationError(f"unknown method {method!r}; known are {', '.join(ALL_METHODS)}")
     require_other_patients(cases, calibration or [])
+    if method in CASE_AWARE and calibration is not None and len({case.patient for case in calibration}) == 1:
+        raise CalibrationError(
+            f"{method} leaves patients out, but the calibration cases are of one patient only; name another method "
+            "(--method isotonic), or give cases of more patients"
+        )
     told = watching or Watching()
     cts = [] if calibration is None else [_ct(case, images) for case in calibration]
     networks = train_networks(
