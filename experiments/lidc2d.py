@@ -96,7 +96,7 @@ def section(title: str, fitted_on: tt.Cohort, scored_on: tt.Cohort) -> str:
 
 def quantisation(fitted_on: tt.Cohort) -> str:
     """Say how far isotonic on levels is from isotonic on single probabilities."""
-    levels, single = tt.fit(fitted_on), tt.fit(fitted_on, exact=True)
+    levels, single = (tt.fit(fitted_on, method="isotonic", exact=exact) for exact in (False, True))
     p = np.concatenate([case.read().probability().ravel() for case in fitted_on])
     gap = float(np.sqrt(np.mean((levels.map(p) - single.map(p)) ** 2)))
     return (
