@@ -23,7 +23,7 @@ def command(
     split: options.Split = None,
     foreground: options.Foreground = None,
     ending: Annotated[
-        str, typer.Option("--format", help="nii.gz, nii, mha, nrrd, npy or npz; the geometry is the input's.")
+        str, typer.Option("--format", help="nii.gz, nii, mha, nrrd, npy, npz or b2nd; the geometry is the input's.")
     ] = "nii.gz",
     uncertainty: options.UncertaintyMaps = False,
     skip_bad: options.SkipBad = False,

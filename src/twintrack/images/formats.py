@@ -15,17 +15,18 @@ _ENDINGS = (
     ".nrrd",
     ".npy",
     ".npz",
+    ".b2nd",
     ".tiff",
     ".tif",
 )
 
-ARRAY_ENDINGS = (".npy", ".npz")
-"""Plain NumPy arrays: the geometry is not, or only partly, in the file."""
+ARRAY_ENDINGS = (".npy", ".npz", ".b2nd")
+"""Arrays that SimpleITK does not read: the geometry is not in the file, or need not be."""
 
 IMAGE_ENDINGS = tuple(ending for ending in _ENDINGS if ending not in ARRAY_ENDINGS)
 """Formats read through SimpleITK."""
 
-WRITABLE_ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd", ".seg.nrrd", ".npy", ".npz")
+WRITABLE_ENDINGS = (".nii.gz", ".nii", ".mha", ".nrrd", ".seg.nrrd", ".npy", ".npz", ".b2nd")
 
 
 def image_ending(path: Path) -> str | None:

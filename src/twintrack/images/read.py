@@ -13,7 +13,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from twintrack.errors import GeometryError, InputError
-from twintrack.images import npz
+from twintrack.images import blosc, npz
 from twintrack.images.formats import ARRAY_ENDINGS, require_ending
 from twintrack.images.grid import Grid
 from twintrack.images.packing import metaimage, nifti, tiff
@@ -46,10 +46,11 @@ def read_volume(path: Path) -> Volume:
     Compressed files are checked to their last byte. NumPy files are read without unpickling: ``.npy`` has no
     geometry; ``.npz`` must hold one array, or one named ``probability``, ``mask`` or ``array``, and may hold
     its ``spacing`` (mm, in the array's axis order), ``origin`` and ``direction`` (as in `Grid`). A TIFF's
-    geometry counts as unknown, since the format has no place for slice distance and position.
+    geometry counts as unknown, since the format has no place for slice distance and position. A ``.b2nd`` is read if
+    TwinTrack wrote it.
 
     Args:
-        path: A ``.nii``, ``.nii.gz``, ``.mha``, ``.mhd``, ``.nrrd``, ``.tif``, ``.npy`` or ``.npz`` file.
+        path: A ``.nii``, ``.nii.gz``, ``.mha``, ``.mhd``, ``.nrrd``, ``.tif``, ``.npy``, ``.npz`` or ``.b2nd`` file.
 
     Returns:
         The voxels, (z, y, x) or (y, x), in the file's own type, with their grid and the path as name.
@@ -183,7 +184,10 @@ def _grid(reader: Any, ending: str) -> Grid:
 
 
 def _read_arrays(path: Path, ending: str) -> Volume:
-    """Read a NumPy file."""
+    """Read a file that SimpleITK does not know."""
+    if ending == ".b2nd":
+        array, grid = blosc.read_b2nd(path)
+        return Volume(_require_voxels(array, path), grid, str(path))
     if ending == ".npy":
         array = npz.read_npy(path)
         return Volume(_require_voxels(array, path), Grid.plain(array.shape), str(path))

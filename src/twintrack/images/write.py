@@ -13,6 +13,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError, OutputError, TwinTrackWarning
+from twintrack.images import blosc
 from twintrack.images.atomic import replacing
 from twintrack.images.formats import ARRAY_ENDINGS, WRITABLE_ENDINGS, require_ending
 from twintrack.images.grid import Grid
@@ -38,14 +39,14 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
     """Write a volume in the format the file name says.
 
     Truth values are stored as uint8 and float16 as float32, which every reader knows; other types are kept.
-    ``.nii.gz``, ``.mha``, ``.nrrd`` and ``.npz`` are compressed. ``.npz`` holds the array ``array`` and, if
+    ``.nii.gz``, ``.mha``, ``.nrrd``, ``.npz`` and ``.b2nd`` are compressed. ``.npz`` holds the array ``array`` and, if
     the grid is known, ``spacing``, ``origin`` and ``direction`` as in `Grid`; ``.npy`` has no geometry.
 
     Args:
-        path: The file to write, ending in ``.nii``, ``.nii.gz``, ``.mha``, ``.nrrd``, ``.npy`` or ``.npz``;
-            replaced if it exists.
+        path: The file to write, ending in ``.nii``, ``.nii.gz``, ``.mha``, ``.nrrd``, ``.npy``, ``.npz`` or
+            ``.b2nd`` (extra blosc2); replaced if it exists.
         volume: What to write.
-        compression_level: 0 (fastest) to 3 (smallest); isal's levels, of which 0 compresses too.
+        compression_level: 0 (fastest, though not without compression) to 3 (smallest).
 
     Raises:
         InputError: If the format cannot be written, or not with voxels of this type.
@@ -73,6 +74,8 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
                 npy_format.write_array(file, array, allow_pickle=False)
         elif ending == ".npz":
             _write_npz(temporary, array, volume.grid, compression_level)
+        elif ending == ".b2nd":
+            blosc.write_b2nd(temporary, array, volume.grid, compression_level)
         else:
             _write_image(path, temporary, array, volume.grid, ending, compression_level)
 
