@@ -264,9 +264,27 @@ def test_auto_is_the_default_where_it_goes():
     cases = cohort(3)
     assert fit(cases).selection == fit(cases, method="auto").selection
     assert fit(tt.tabulate(cases)).method == "isotonic"
+    assert fit([make_case(seed, patient="anna") for seed in range(2)]).method == "isotonic"
     for options in ({"target": "majority"}, {"weighting": "cases"}, {"exact": True}, {"pin_zero": False}):
         found = fit(cases, **options)
         assert (found.method, found.selection) == ("isotonic", None)
+
+
+@pytest.mark.parametrize("n_raters", [1, 3])
+def test_as_many_raters_everywhere_count_alike(n_raters):
+    # Nothing has to be known of how raters agree; of single ones nothing can be.
+    found = fit(cohort(3, n_raters=n_raters), method="conditional")
+    assert found.provenance.raters == {n_raters: 3}
+
+
+def test_raters_who_never_disagree_count_as_one():
+    cases = cohort(3)
+    alike = [
+        tt.Case(f"x{k}", members=c.members, raters=list(c.raters.values())[:1] * 2, spacing=SPACING[2])
+        for k, c in enumerate(cases)
+    ]
+    single = tt.Case("x9", members=cases[0].members, raters=list(cases[0].raters.values())[:1], spacing=SPACING[2])
+    assert fit([*alike, single], method="conditional").provenance.raters == {1: 1, 2: 3}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -25,7 +25,7 @@ def cohort():
 
 @pytest.fixture(scope="module")
 def calibration(cohort):
-    return tt.fit(cohort, replicates=0).model_copy(update={"rater_field": FIELD})
+    return tt.fit(cohort, method="isotonic", replicates=0).model_copy(update={"rater_field": FIELD})
 
 
 def read(path):

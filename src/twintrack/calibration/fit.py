@@ -59,8 +59,8 @@ def fit(
         cases: Cases with members (or a probability) and raters, read one at a time; or a response table.
         method: "identity", "temperature", "platt", "beta", "histogram", "isotonic", "centered-isotonic"; "conditional",
             which also looks at the voxel's surroundings and the case; or "auto", which leaves patients out to find the
-            method that helps. None: "auto" where it goes, and "isotonic" for a table, another target, an exact fit, a
-            weighting or no pinning of 0.
+            method that helps. None: "auto" where it goes, and "isotonic" for a table, a single patient, another target,
+            an exact fit, a weighting or no pinning of 0.
         target: "response" (the mean human response), "majority", "staple" or "rater:NAME".
         weighting: "voxels": every voxel counts alike; "cases": every case does; "raters": a voxel that few raters saw
             counts less (`twintrack.calibration.rater_weights`; the case-aware methods do so by themselves). None: that
@@ -91,8 +91,9 @@ def fit(
         TwinTrackWarning: If no rater drew anything.
     """
     wanted = Target(target).name
+    cases = cases if isinstance(cases, ResponseTable) else Cohort(cases)
     plain = wanted == RESPONSE and weighting in {None, "voxels"} and pin_zero and not exact
-    method = method or (AUTO if plain and not isinstance(cases, ResponseTable) else "isotonic")
+    method = method or (AUTO if plain and _has_patients(cases) else "isotonic")
     _check_options(method, exact=exact)
     if isinstance(cases, ResponseTable):
         _check_table(cases, method=method, weighting=weighting, exact=exact)
@@ -109,16 +110,15 @@ def fit(
     if isinstance(cases, ResponseTable):
         counted, good = Counted(cases), []
     else:
-        cohort = Cohort(cases)
         counted = count_cases(
-            cohort,
+            cases,
             target=wanted,
             weighting="voxels" if weighting == "raters" else weighting,
             sampled=method in CASE_AWARE,
             on_bad=noting_bad(on_bad, bad.add),
             progress=progress,
         )
-        good = [case for case in cohort if case.id not in bad]
+        good = [case for case in cases if case.id not in bad]
     table = counted.table
     if masks:
         check_masks_of(table.records)
@@ -141,6 +141,11 @@ def fit(
     if not masks:
         return calibration
     return with_rater_field(calibration, good, seed=seed, progress=progress)
+
+
+def _has_patients(cases: Cohort | ResponseTable) -> bool:
+    """Say whether patients can be left out."""
+    return isinstance(cases, Cohort) and len({case.patient for case in cases}) > 1
 
 
 def _curve(
@@ -208,7 +213,12 @@ def _require_alike(method: str, records: Sequence[CaseRecord]) -> None:
 
 def _rater_weights(counted: Counted) -> list[float]:
     """Let a case that few raters drew count less, by how much their votes repeat each other; 1 on average."""
-    correlation = vote_correlation(counted.table)
+    if len({len(sample.drawn) for sample in counted.samples}) == 1:
+        return [1.0] * len(counted.samples)
+    try:
+        correlation = vote_correlation(counted.table)
+    except CalibrationError:  # nobody ever disagreed: a second vote tells nothing
+        correlation = 1.0
     weights = [rater_weight(len(sample.drawn), correlation) for sample in counted.samples]
     mean = sum(weights) / len(weights)
     return [weight / mean for weight in weights]
