@@ -33,5 +33,9 @@ class CalibrationError(TwinTrackError):
     """A calibration cannot be fitted, read or applied."""
 
 
+class WorkerError(TwinTrackError):
+    """A worker died or ran out of memory, or there is none to do the work."""
+
+
 class TwinTrackWarning(UserWarning):
     """Something was accepted that a careful reader wants to know of."""

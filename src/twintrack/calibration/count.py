@@ -9,7 +9,8 @@ from twintrack.calibration.counted_case import in_order
 from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.table import ResponseTable, Weighting
 from twintrack.calibration.target import RESPONSE
-from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, merge_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, TwinTrackError
 
 
@@ -34,6 +35,7 @@ def count_cases(
     sampled: bool = False,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Counted:
     """Count cases, reading one at a time.
 
@@ -44,6 +46,7 @@ def count_cases(
         sampled: Whether a sample of each case is taken.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who does the work (`twintrack.compute.executors`); None: this process.
 
     Returns:
         What is kept of them.
@@ -51,22 +54,31 @@ def count_cases(
     Raises:
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
-
-    def one(case: Case, data: CaseData) -> tuple[ResponseTable, CaseSample | None]:
-        table = ResponseTable.from_data(case, data, target=target, weighting=weighting)
-        return table, CaseSample.of(case, data) if sampled else None
-
+    count = _Count(target=target, weighting=weighting, sampled=sampled)
     bad = list[str]()
-    total: ResponseTable | None = None
-    samples = []
     noting = noting_bad(on_bad, bad.append)
-    for table, sample in map_cases(one, cases, label="Fitting", on_bad=noting, progress=progress):
-        total = table if total is None else total + table
-        samples.append(sample)
+    total = merge_cases(count, cases, merge=_both, label="Fitting", on_bad=noting, progress=progress, executor=executor)
     if total is None:
         raise CalibrationError("there is nothing to fit: every case was skipped")
-    ordered = [samples[index] for index, _ in in_order(total.cases)]
-    return Counted(replace(total, n_skipped=len(bad)), tuple(sample for sample in ordered if sample is not None))
+    samples = [total.samples[index] for index, _ in in_order(total.table.cases)] if sampled else []
+    return Counted(replace(total.table, n_skipped=len(bad)), tuple(samples))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Count:
+    """Counts a case."""
+
+    target: str
+    weighting: Weighting
+    sampled: bool
+
+    def __call__(self, case: Case, data: CaseData) -> Counted:
+        table = ResponseTable.from_data(case, data, target=self.target, weighting=self.weighting)
+        return Counted(table, (CaseSample.of(case, data),) if self.sampled else ())
+
+
+def _both(one: Counted, other: Counted) -> Counted:
+    return Counted(one.table + other.table, one.samples + other.samples)
 
 
 def noting_bad(on_bad: OnBad | None, note: Callable[[str], None]) -> OnBad | None:
@@ -96,6 +108,7 @@ def tabulate(
     weighting: Weighting = "voxels",
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> ResponseTable:
     """Count cases into one response table, reading one case at a time.
 
@@ -105,6 +118,7 @@ def tabulate(
         weighting: Whether voxels or cases count alike.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who does the work (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The table.
@@ -112,4 +126,6 @@ def tabulate(
     Raises:
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
-    return count_cases(Cohort(cases), target=target, weighting=weighting, on_bad=on_bad, progress=progress).table
+    return count_cases(
+        Cohort(cases), target=target, weighting=weighting, on_bad=on_bad, progress=progress, executor=executor
+    ).table

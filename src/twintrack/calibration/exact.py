@@ -12,6 +12,7 @@ Unlike the table, this takes memory that grows with the number of voxels looked 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from twintrack.calibration.table import ResponseTable, Weighting, voxel_weight
 from twintrack.calibration.target import MAJORITY, Target
 from twintrack.cohort import Case, CaseData, Progress, map_cases
 from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
+from twintrack.compute.executors import Executor
 from twintrack.compute.levels import N_LEVELS, level_values, levels
 
 ROUNDING = 1e-9
@@ -35,6 +37,7 @@ def exact_curve(
     target: str,
     pin_zero: bool = True,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Curve:
     """Give a curve whose isotonic fit equals that of all voxels sorted by their probability.
 
@@ -44,6 +47,7 @@ def exact_curve(
         target: What to fit to.
         pin_zero: Leave out the voxels whose probability is exactly 0.
         progress: Wraps the cases to show progress.
+        executor: Who does the work (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The curve: single probabilities where a block of the fit may begin or end, whole levels elsewhere.
@@ -56,10 +60,9 @@ def exact_curve(
     chosen = np.zeros(N_LEVELS, bool)
     chosen[index] = _may_hold_a_corner(curve)
 
-    def gather(case: Case, data: CaseData) -> NDArray[np.float64]:
-        return _gather(case, data, chosen, target=target, weighting=table.weighting)
-
-    found = _merge(list(map_cases(gather, cases, label="Looking closer", progress=progress)))
+    gather = _Gather(chosen, target=target, weighting=table.weighting)
+    walk = map_cases(gather, cases, label="Looking closer", progress=progress, executor=executor)
+    found = _merge(list(walk))
     rest = ~chosen[index]
     probability = np.concatenate([curve.probability[rest], found[0]])
     weight = np.concatenate([curve.weight[rest], found[1]])
@@ -80,6 +83,19 @@ def _may_hold_a_corner(curve: Curve) -> NDArray[np.bool_]:
     may = total_before <= minorant + ROUNDING * curve.weight.sum()
     may[fit.first] = may[fit.last] = True
     return np.asarray(may)
+
+
+@dataclass(frozen=True, eq=False)
+class _Gather:
+    """Gives the single probabilities of a case that lie in chosen levels, with their weights and totals."""
+
+    chosen: NDArray[np.bool_]
+    _: KW_ONLY
+    target: str
+    weighting: Weighting
+
+    def __call__(self, case: Case, data: CaseData) -> NDArray[np.float64]:
+        return _gather(case, data, self.chosen, target=self.target, weighting=self.weighting)
 
 
 def _gather(

@@ -27,6 +27,7 @@ from twintrack.calibration.target import MAJORITY, RESPONSE, Target
 from twintrack.calibration.uncertainty import REPLICATES, Uncertainty, resampled, resampled_curves
 from twintrack.calibration.volume_distribution import VolumeModel
 from twintrack.cohort import Case, Cohort, OnBad, Progress
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, TwinTrackWarning
 
 EXACT_METHODS = ("isotonic", "centered-isotonic")
@@ -52,6 +53,7 @@ def fit(
     seed: int = 0,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Calibration:
     """Fit a calibration.
 
@@ -78,6 +80,7 @@ def fit(
         seed: Of the resampling and of the masks.
         on_bad: Called with a case that cannot be used and the reason; the fit goes on without it. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads and counts the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The calibration.
@@ -117,12 +120,22 @@ def fit(
             sampled=method in CASE_AWARE,
             on_bad=noting_bad(on_bad, bad.add),
             progress=progress,
+            executor=executor,
         )
         good = [case for case in cases if case.id not in bad]
     table = counted.table
     if masks:
         check_masks_of(table.records)
-    curve = _curve(table, good, target=wanted, weighting=weighting, exact=exact, pin_zero=pin_zero, progress=progress)
+    curve = _curve(
+        table,
+        good,
+        target=wanted,
+        weighting=weighting,
+        exact=exact,
+        pin_zero=pin_zero,
+        progress=progress,
+        executor=executor,
+    )
     _warn_if_nothing_drawn(curve)
     fitted, selection, uncertainty = _fit(
         method, curve, counted, target=wanted, pin_zero=pin_zero, replicates=replicates, seed=seed
@@ -140,7 +153,7 @@ def fit(
     )
     if not masks:
         return calibration
-    return with_rater_field(calibration, good, seed=seed, progress=progress)
+    return with_rater_field(calibration, good, seed=seed, progress=progress, executor=executor)
 
 
 def _has_patients(cases: Cohort | ResponseTable) -> bool:
@@ -157,11 +170,12 @@ def _curve(
     exact: bool,
     pin_zero: bool,
     progress: Progress | None,
+    executor: Executor | None,
 ) -> Curve:
     if weighting == "raters":
         return weighted_curve(table, pin_zero=pin_zero)
     if exact:
-        return exact_curve(table, cases, target=target, pin_zero=pin_zero, progress=progress)
+        return exact_curve(table, cases, target=target, pin_zero=pin_zero, progress=progress, executor=executor)
     return table.curve(target=target, pin_zero=pin_zero)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from twintrack.calibration.outlines import fit_rater_field
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.target import RESPONSE
 from twintrack.cohort import Case, CaseData, Progress
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError
 
 FEWEST_RATERS = 2
@@ -58,7 +60,12 @@ def check_masks_of(records: Sequence[CaseRecord]) -> None:
 
 
 def with_rater_field(
-    calibration: Calibration, cases: Iterable[Case], *, seed: int, progress: Progress | None
+    calibration: Calibration,
+    cases: Iterable[Case],
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Calibration:
     """Add the rater field to a calibration.
 
@@ -67,6 +74,7 @@ def with_rater_field(
         cases: The cases that it was fitted to; those with one rater are passed over.
         seed: Of the masks that fields are judged by.
         progress: Wraps the cases to show progress.
+        executor: Who does the work (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The calibration with the field.
@@ -77,11 +85,17 @@ def with_rater_field(
     # In one order, so that sums round alike. That a fitted case is flagged by chance is nothing to warn of.
     told = sorted((case for case in cases if len(case.raters) >= FEWEST_RATERS), key=lambda case: case.id)
     silent = calibration.model_copy(update={"guard": None})
+    found = fit_rater_field(told, _Responses(silent), seed=seed, progress=progress, executor=executor)
+    return calibration.model_copy(update={"rater_field": found.field})
 
-    def responses(data: CaseData) -> NDArray[np.float32]:
-        found = silent.apply(data)
+
+@dataclass(frozen=True)
+class _Responses:
+    """Gives the responses of a case that are not too seldom to matter."""
+
+    calibration: Calibration
+
+    def __call__(self, data: CaseData) -> NDArray[np.float32]:
+        found = self.calibration.apply(data)
         found[found < _SELDOM] = 0
         return found
-
-    field = fit_rater_field(told, responses, seed=seed, progress=progress).field
-    return calibration.model_copy(update={"rater_field": field})

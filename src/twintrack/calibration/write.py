@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +16,8 @@ from twintrack.calibration.calibration import Calibration
 from twintrack.calibration.flags_file import FLAGS, OnFlagged, write_flags
 from twintrack.calibration.respond import CaseResponse
 from twintrack.calibration.volume_record import volume_record
-from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, OutputError
 from twintrack.images import Volume, write_volume
 from twintrack.images.atomic import make_folder, write_text
@@ -43,6 +46,7 @@ def write_responses(
     on_written: OnWritten | None = None,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> list[Path]:
     """Write the response map of every case, `FLAGS` (`twintrack.calibration.flags_file`) and `VOLUMES`.
 
@@ -62,6 +66,7 @@ def write_responses(
         on_written: Called with a case that was written, and what `VOLUMES` says of it.
         on_bad: Called with a case that cannot be used and the reason. None: raise; maps written before stay.
         progress: Wraps the cases to show progress.
+        executor: Who reads the cases and writes their maps (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The response maps written.
@@ -77,35 +82,60 @@ def write_responses(
     if band:
         calibration.require_uncertainty()
     make_folder(folder)
-    flags: dict[str, tuple[str, ...]] = {}
-    volumes: dict[str, dict[str, Any]] = {}
+    cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
+    by_id = {case.id: case for case in cohort}
+    write = _Write(calibration, folder=folder, ending=ending, band=band)
+    walk = map_cases(write, cohort, label="Applying", raters=False, on_bad=on_bad, progress=progress, executor=executor)
+    written = list[_Written]()
+    try:
+        with closing(walk):
+            for one in walk:
+                written.append(one)
+                if one.flags and on_flagged is not None:
+                    on_flagged(by_id[one.case_id], one.flags)
+                if on_written is not None:
+                    on_written(by_id[one.case_id], one.volume)
+    finally:
+        if written:
+            write_flags(folder, {one.case_id: one.flags for one in written}, calibration)
+            _write_volumes(folder / VOLUMES, {one.case_id: one.volume for one in written})
+    return [one.path for one in written]
 
-    def write(case: Case, data: CaseData) -> Path:
-        calibration.check(case)
-        places = {"responses": folder} | {name: folder / name for name in BAND if band}
-        targets = {name: _target(place, case, ending) for name, place in places.items()}
-        found = calibration.respond(data, band=band)
-        volume = _volume(calibration, data, found)
-        if not flags:
-            _take_back(folder / FLAGS)
-            _take_back(folder / VOLUMES)
+
+@dataclass(frozen=True)
+class _Written:
+    """What is known of a case whose maps are written."""
+
+    case_id: str
+    path: Path
+    flags: tuple[str, ...]
+    volume: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Write:
+    """Writes the maps of a case."""
+
+    calibration: Calibration
+    _: KW_ONLY
+    folder: Path
+    ending: str
+    band: bool
+
+    def __call__(self, case: Case, data: CaseData) -> _Written:
+        self.calibration.check(case)
+        places = {"responses": self.folder} | {name: self.folder / name for name in BAND if self.band}
+        targets = {name: _target(place, case, self.ending) for name, place in places.items()}
+        found = self.calibration.respond(data, band=self.band)
+        volume = _volume(self.calibration, data, found)
+        # They come back at the end only, so each may see to it that they are gone: one of several workers is the first.
+        _take_back(self.folder / FLAGS)
+        _take_back(self.folder / VOLUMES)
         for name, array in _maps(found).items():
             make_folder(targets[name].parent)
             write_volume(targets[name], Volume(array, data.grid, f"{name} of case {case.id}"))
-        files = {name: target.relative_to(folder).as_posix() for name, target in targets.items()}
-        flags[case.id], volumes[case.id] = found.flags, {"files": files, **volume}
-        if found.flags and on_flagged is not None:
-            on_flagged(case, found.flags)
-        if on_written is not None:
-            on_written(case, volumes[case.id])
-        return targets["responses"]
-
-    try:
-        return list(map_cases(write, cases, label="Applying", raters=False, on_bad=on_bad, progress=progress))
-    finally:
-        if flags:
-            write_flags(folder, flags, calibration)
-            _write_volumes(folder / VOLUMES, volumes)
+        files = {name: target.relative_to(self.folder).as_posix() for name, target in targets.items()}
+        return _Written(case.id, targets["responses"], found.flags, {"files": files, **volume})
 
 
 def _maps(found: CaseResponse) -> dict[str, NDArray[np.float32]]:

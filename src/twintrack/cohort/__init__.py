@@ -1,7 +1,8 @@
 """Cases and cohorts: what belongs together, where it lies, and whether it fits."""
 
 from twintrack.cohort.case import Case, CaseData
-from twintrack.cohort.cohort import Cohort, OnBad, Progress, map_cases
+from twintrack.cohort.cohort import Cohort
 from twintrack.cohort.find import find_cohort
+from twintrack.cohort.walk import OnBad, Progress, map_cases, merge_cases
 
-__all__ = ["Case", "CaseData", "Cohort", "OnBad", "Progress", "find_cohort", "map_cases"]
+__all__ = ["Case", "CaseData", "Cohort", "OnBad", "Progress", "find_cohort", "map_cases", "merge_cases"]

@@ -1,22 +1,13 @@
-"""A `Cohort`: an ordered set of cases, and walking through it with bad cases reported or skipped."""
+"""A `Cohort`: an ordered set of cases with unique ids."""
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias, TypeVar, overload
+from collections.abc import Iterable, Sequence
+from typing import overload
 
-from twintrack.cohort.case import Case, CaseData
-from twintrack.errors import CohortError, OutputError, TwinTrackError
-
-Result = TypeVar("Result")
-
-OnBad: TypeAlias = Callable[[Case, TwinTrackError], None]
-"""What to do with a case that cannot be used; where none is given the error is raised."""
-
-Progress: TypeAlias = Callable[[Sequence[Case], str], Iterable[Case]]
-"""Wraps the cases of a long loop, with what is being done to them in words, and gives them on one by one."""
+from twintrack.cohort.case import Case
+from twintrack.errors import CohortError
 
 
 class Cohort(Sequence[Case]):
@@ -71,63 +62,6 @@ class Cohort(Sequence[Case]):
                 f"{len(self.problems)} of {len(self)} cases cannot be used:\n{lines}{rest}\n"
                 "Mend them, select cases with --cases and --split, or leave them out with --skip-bad."
             )
-
-
-def map_cases(
-    function: Callable[[Case, CaseData], Result],
-    cases: Iterable[Case],
-    *,
-    label: str,
-    members: bool = True,
-    raters: bool = True,
-    vessels: bool = False,
-    on_bad: OnBad | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Result]:
-    """Read one case after the other and apply a function to each.
-
-    Only one case is in memory at a time: its voxels are released before the next case is read.
-
-    Args:
-        function: Takes a case and its voxels; what it returns should be small.
-        cases: The cases.
-        label: What is being done, for the progress display.
-        members: Whether members are needed.
-        raters: Whether raters are needed.
-        vessels: Whether vessels are read, where there are any.
-        on_bad: Called with a case that cannot be used and the reason; the walk then goes on. None: raise. A file that
-            cannot be written is no fault of the case and always raised.
-        progress: Wraps the cases to show progress.
-
-    Yields:
-        What the function returned, in the order of the cases.
-
-    Raises:
-        CohortError: If there is no case, or (without `on_bad`) a case lacks what is needed.
-        OutputError: If a file cannot be written.
-        TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable case.
-    """
-    cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
-    if not len(cohort):
-        raise CohortError("the cohort is empty: no case was found")
-    for case in progress(cohort, label) if progress else cohort:
-        try:
-            result = function(case, case.read(members=members, raters=raters, vessels=vessels))
-        except TwinTrackError as error:  # noqa: PERF203  (one bad case must not end the loop)
-            # Pitfall: on a full disk every case would be left out, and the end looks like success.
-            if on_bad is None or isinstance(error, OutputError):
-                raise
-            _forget_voxels(error)
-            on_bad(case, error)
-        else:
-            yield result
-
-
-def _forget_voxels(error: BaseException | None) -> None:
-    """Let go of what an error's traceback holds: who keeps the error would keep the voxels of the case."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
 
 
 def shorten(names: Sequence[str], *, most: int = 5) -> str:

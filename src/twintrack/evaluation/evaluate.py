@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from twintrack.calibration import Calibration
 from twintrack.calibration.record import histogram_sha256
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
@@ -48,13 +49,11 @@ class ScoredCase:
     """One case, scored.
 
     Attributes:
-        case: The case.
         about: What its rows begin with.
         histogram_sha256: Hash of its raw probabilities; empty where there are none.
         scores: The scores of each prediction.
     """
 
-    case: Case
     about: Row
     histogram_sha256: str
     scores: Mapping[str, CaseScores]
@@ -70,6 +69,7 @@ def evaluate(
     seed: int = 0,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Evaluation:
     """Score the ensemble's probability, and the calibrated response, against the raters.
 
@@ -83,6 +83,7 @@ def evaluate(
         seed: Its seed.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads and scores the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
         Rows and summary.
@@ -99,21 +100,32 @@ def evaluate(
             "no case has members, so there is no prediction to score; the raters alone are scored against each other "
             "with the human ceiling (--ceiling)"
         )
-
-    def score(case: Case, data: CaseData) -> ScoredCase:
-        predictions, flags = _predictions(case, data, calibration) if has_members else ({}, {})
-        scores = {name: rules.score(data, prediction) for name, prediction in predictions.items()}
-        if ceiling:
-            scores |= _ceiling(rules, data, predictions)
-        about = {**_about(case, data, predictions), **flags}
-        return ScoredCase(case, about, _fingerprint(predictions), scores)
-
+    score = _Score(rules, calibration, members=has_members, ceiling=ceiling)
     reading = {"members": has_members, "vessels": rules.needs_vessels}
-    walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress)
+    walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress, executor=executor)
     scored = [one for one in walk if one.scores]
     if not scored:
         raise CohortError("there is nothing to score: every case was skipped or has too few raters for the ceiling")
     return assemble(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
+
+
+@dataclass(frozen=True)
+class _Score:
+    """Scores a case."""
+
+    rules: ScoringProtocol
+    calibration: Calibration | None
+    _: KW_ONLY
+    members: bool
+    ceiling: bool
+
+    def __call__(self, case: Case, data: CaseData) -> ScoredCase:
+        predictions, flags = _predictions(case, data, self.calibration) if self.members else ({}, {})
+        scores = {name: self.rules.score(data, prediction) for name, prediction in predictions.items()}
+        if self.ceiling:
+            scores |= _ceiling(self.rules, data, predictions)
+        about = {**_about(case, data, predictions), **flags}
+        return ScoredCase(about, _fingerprint(predictions), scores)
 
 
 def _predictions(
@@ -141,7 +153,7 @@ def assemble(scored: list[ScoredCase], rules: ScoreSet, *, n_seen: int, repeats:
     Returns:
         The evaluation.
     """
-    patients = [one.case.patient for one in scored]
+    patients = [one.about["patient"] for one in scored]
     found = summarise([one.scores for one in scored], rules=rules, patients=patients, repeats=repeats, seed=seed)
     about = {
         "protocol": rules.name,

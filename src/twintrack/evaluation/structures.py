@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, InputError
 from twintrack.evaluation import curvas2024
 from twintrack.evaluation.bootstrap import REPEATS
@@ -53,6 +55,7 @@ def evaluate_structures(
     seed: int = 0,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Evaluation:
     """Score raw probabilities of several structures by the CURVAS 2024 protocol (`twintrack.evaluation.curvas2024`).
 
@@ -67,6 +70,7 @@ def evaluate_structures(
         seed: Its seed.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads and scores the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
         Rows and summary, as `twintrack.evaluation.evaluate` gives them.
@@ -81,36 +85,47 @@ def evaluate_structures(
     for name in others:
         if found[name].keys() != found[first].keys():
             raise CohortError(f"the structures {first} and {name} do not have the same cases")
-    names = dict(enumerate(structures, start=1))
     rules = Curvas2024Scores(variant)
+    score = _Score(rules, first, others={name: found[name] for name in others}, ceiling=ceiling)
+    walk = map_cases(score, structures[first], label="Evaluating", on_bad=on_bad, progress=progress, executor=executor)
+    scored = list(walk)
+    if not scored:
+        raise CohortError("there is nothing to score: every case was skipped")
+    return assemble(scored, rules, n_seen=0, repeats=repeats, seed=seed)
 
-    def score(case: Case, data: CaseData) -> ScoredCase:
-        parts = {first: data, **{name: found[name][case.id].read() for name in others}}
+
+@dataclass(frozen=True)
+class _Score:
+    """Scores a case of the first structure together with that of the same name of every other structure."""
+
+    rules: Curvas2024Scores
+    first: str
+    _: KW_ONLY
+    others: Mapping[str, Mapping[str, Case]]
+    ceiling: bool
+
+    def __call__(self, case: Case, data: CaseData) -> ScoredCase:
+        parts = {self.first: data, **{name: cases[case.id].read() for name, cases in self.others.items()}}
         maps = _label_maps(case, parts)
         probabilities = np.stack([part.probability() for part in parts.values()])
-        box = _box(case, variant)
+        box = _box(case, self.rules.variant)
 
         def by_protocol(prediction: NDArray[np.float32], raters: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
             with naming_the_case(case.id):
                 scores = curvas2024.score(
                     [rater[box] for rater in raters],
                     prediction[(slice(None), *box)],
-                    structures=names,
+                    structures=dict(enumerate(parts, start=1)),
                     voxel_volume=data.grid.voxel_volume,
-                    variant=variant,
+                    variant=self.rules.variant,
                 )
             return _flat(scores)
 
         scores = {RAW: by_protocol(probabilities, maps)}
-        if ceiling and len(maps) >= MIN_CEILING:
-            scores |= _ceiling(rules, probabilities, maps, by_protocol)
+        if self.ceiling and len(maps) >= MIN_CEILING:
+            scores |= _ceiling(self.rules, probabilities, maps, by_protocol)
         about = _about(case, data, maps, probabilities)
-        return ScoredCase(case, about, "", {name: CaseScores(values) for name, values in scores.items()})
-
-    scored = list(map_cases(score, structures[first], label="Evaluating", on_bad=on_bad, progress=progress))
-    if not scored:
-        raise CohortError("there is nothing to score: every case was skipped")
-    return assemble(scored, rules, n_seen=0, repeats=repeats, seed=seed)
+        return ScoredCase(about, "", {name: CaseScores(values) for name, values in scores.items()})
 
 
 def _label_maps(case: Case, parts: Mapping[str, CaseData]) -> list[NDArray[np.uint8]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twintrack.calibration.outlines.field import RaterField
 from twintrack.calibration.outlines.sample import Limits, box_of
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, CohortError, InputError
 from twintrack.raters.energy_distance import energy_distance
 
@@ -77,6 +78,7 @@ def fit_rater_field(
     seed: int = 0,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> FieldFit:
     """Choose how raters' thresholds hang together, from cases with several raters.
 
@@ -103,6 +105,7 @@ def fit_rater_field(
         seed: A whole number from 0.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who does the work (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The field, and the table it was chosen from.
@@ -114,17 +117,10 @@ def fit_rater_field(
     """
     if n < 2 or seed < 0:
         raise InputError(f"expected two masks or more and a seed from 0; got n={n}, seed={seed}")
-    fields, distance = _grid(correlations, lengths_mm), distance or unbiased_energy_distance
-
-    def score(case: Case, data: CaseData) -> tuple[str, NDArray[np.float64]]:
-        limits, masks = _cut(data, responses)
-        if limits is None:
-            return case.patient, np.full(len(fields), distance([masks[0] * 0] * n, masks))
-        return case.patient, _distances(
-            limits, masks, fields=fields, distance=distance, n=n, seed=case_seed(seed, case.id)
-        )
-
-    found = list(map_cases(score, cases, label="Fitting the field", on_bad=on_bad, progress=progress))
+    fields = _grid(correlations, lengths_mm)
+    score = _Score(responses, fields=fields, distance=distance or unbiased_energy_distance, n=n, seed=seed)
+    walk = map_cases(score, cases, label="Fitting the field", on_bad=on_bad, progress=progress, executor=executor)
+    found = list(walk)
     if not found:
         raise CalibrationError("there is nothing to fit: every case was skipped")
     scores = _table(fields, np.array([row for _, row in found]), patients=[patient for patient, _ in found])
@@ -136,6 +132,26 @@ def fit_rater_field(
         n=n,
         seed=seed,
     )
+
+
+@dataclass(frozen=True)
+class _Score:
+    """Gives a case's patient, and how far masks drawn by each field lie from its raters'."""
+
+    responses: Responses
+    _: KW_ONLY
+    fields: list[RaterField]
+    distance: Distance
+    n: int
+    seed: int
+
+    def __call__(self, case: Case, data: CaseData) -> tuple[str, NDArray[np.float64]]:
+        limits, masks = _cut(data, self.responses)
+        if limits is None:
+            return case.patient, np.full(len(self.fields), self.distance([masks[0] * 0] * self.n, masks))
+        seed = case_seed(self.seed, case.id)
+        found = _distances(limits, masks, fields=self.fields, distance=self.distance, n=self.n, seed=seed)
+        return case.patient, found
 
 
 def unbiased_energy_distance(samples: Sequence[NDArray[np.uint8]], raters: Sequence[NDArray[np.uint8]]) -> float:

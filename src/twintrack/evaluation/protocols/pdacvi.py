@@ -36,7 +36,7 @@ class PdacviProtocol(ScoringProtocol):
     def __init__(self, variant: pdacvi.Variant, *, vessel_names: Mapping[int, str] = pdacvi.VESSEL_NAMES) -> None:
         self.name = f"pdacvi-{variant}"
         self.variant = variant
-        self.vessel_names = vessel_names
+        self.vessel_names = dict(vessel_names)  # a view on one could not be sent to a worker
 
     def describe(self, name: str) -> Score:
         """Say what a score is."""

@@ -1,0 +1,172 @@
+"""Walking through cases: each is read, something is done to its voxels, and bad cases are reported or skipped.
+
+This is the one place where cases are walked through, whoever does the work (`twintrack.compute.executors`).
+"""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from twintrack.cohort.case import Case, CaseData
+from twintrack.cohort.cohort import Cohort
+from twintrack.compute.executors import Executor, Outcome, Serial
+from twintrack.errors import CohortError, OutputError, TwinTrackError, WorkerError
+
+Result = TypeVar("Result")
+
+OnBad: TypeAlias = Callable[[Case, TwinTrackError], None]
+"""What to do with a case that cannot be used; where none is given the error is raised."""
+
+Progress: TypeAlias = Callable[[Sequence[Case], str], Iterable[Case]]
+"""Wraps the cases of a long loop, with what is being done to them in words, and gives them on one by one."""
+
+
+def map_cases(
+    function: Callable[[Case, CaseData], Result],
+    cases: Iterable[Case],
+    *,
+    label: str,
+    members: bool = True,
+    raters: bool = True,
+    vessels: bool = False,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Generator[Result, None, None]:
+    """Read one case after the other and apply a function to each.
+
+    Only one case is in memory at a time, in every process that works: its voxels are released before the next case is
+    read. Where workers do it, they read the files; arrays of a case that is in memory are sent to them. Results, their
+    order, errors and warnings are the same whoever does the work.
+
+    Args:
+        function: Takes a case and its voxels; what it returns should be small. For workers it can be pickled: a
+            function or a class at the top of a module.
+        cases: The cases.
+        label: What is being done, for the progress display.
+        members: Whether members are needed.
+        raters: Whether raters are needed.
+        vessels: Whether vessels are read, where there are any.
+        on_bad: Called with a case that cannot be used and the reason; the walk then goes on. None: raise. A file that
+            cannot be written is no fault of the case and always raised.
+        progress: Wraps the cases to show progress.
+        executor: Who does the work; None: this process.
+
+    Yields:
+        What the function returned, in the order of the cases.
+
+    Raises:
+        CohortError: If there is no case, or (without `on_bad`) a case lacks what is needed.
+        OutputError: If a file cannot be written.
+        WorkerError: If there are no workers, or (without `on_bad`) those that worked on a case died.
+        TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable case.
+    """
+    visit = _Visit(function, members=members, raters=raters, vessels=vessels)
+    walk = _walk(visit, cases, executor or Serial(), label=label, on_bad=on_bad, progress=progress, gather=True)
+    with closing(walk):
+        yield from walk
+
+
+def merge_cases(
+    function: Callable[[Case, CaseData], Result],
+    cases: Iterable[Case],
+    *,
+    merge: Callable[[Result, Result], Result],
+    label: str,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Result | None:
+    """Read one case after the other, apply a function to each, and join the results; see `map_cases`.
+
+    On a cluster results are joined where they are made, in a tree, and only the whole is sent.
+
+    Args:
+        function: Takes a case with members and raters, and its voxels.
+        cases: The cases.
+        merge: Joins the results of neighbouring cases, or parts already joined; associative.
+        label: What is being done, for the progress display.
+        on_bad: Called with a case that cannot be used and the reason. None: raise.
+        progress: Wraps the cases to show progress.
+        executor: Who does the work; None: this process.
+
+    Returns:
+        All results joined, in the order of the cases; None where every case was skipped.
+
+    Raises:
+        TwinTrackError: As `map_cases` does.
+    """
+    workers = executor or Serial()
+    total = workers.total(merge)
+    visit = _Visit(function)
+    walk = _walk(visit, cases, workers, label=label, on_bad=on_bad, progress=progress, gather=False)
+    with closing(walk):
+        for part in walk:
+            total.add(part)
+    found: Result | None = total.result()
+    return found
+
+
+@dataclass(frozen=True)
+class _Visit(Generic[Result]):
+    """What is done to one case: it is read and given to the function. Voxels are read where this is called."""
+
+    function: Callable[[Case, CaseData], Result]
+    members: bool = True
+    raters: bool = True
+    vessels: bool = False
+
+    def __call__(self, case: Case) -> Result:
+        return self.function(case, case.read(members=self.members, raters=self.raters, vessels=self.vessels))
+
+
+def _walk(
+    visit: _Visit[Any],
+    cases: Iterable[Case],
+    executor: Executor,
+    *,
+    label: str,
+    on_bad: OnBad | None,
+    progress: Progress | None,
+    gather: bool,
+) -> Generator[Any, None, None]:
+    cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
+    if not len(cohort):
+        raise CohortError("the cohort is empty: no case was found")
+    seen: dict[Any, Any] = {}
+    with closing(executor.map(visit, cohort, gather=gather)) as outcomes:
+        for case, outcome in zip(progress(cohort, label) if progress else cohort, outcomes, strict=False):
+            for said in outcome.said:
+                warnings.warn_explicit(said.message, type(said.message), said.filename, said.line, registry=seen)
+            if outcome.error is None:
+                yield outcome.value
+                continue
+            error = _named(case, outcome)
+            # Pitfall: on a full disk every case would be left out, and the end looks like success.
+            if on_bad is None or isinstance(error, OutputError) or not isinstance(error, TwinTrackError):
+                raise error
+            _forget_voxels(error)
+            on_bad(case, error)
+
+
+def _named(case: Case, outcome: Outcome) -> Exception:
+    """Give the error of an outcome; one that a worker's end brought about does not know the case."""
+    error = outcome.error
+    assert error is not None
+    if isinstance(error, WorkerError):
+        return WorkerError(f"case {case.id}: {error}")
+    if outcome.trace:
+        error.__cause__ = RuntimeError(f"in a worker, at case {case.id}:\n{outcome.trace}")
+    return error
+
+
+def _forget_voxels(error: BaseException | None) -> None:
+    """Let go of what an error's traceback holds: who keeps the error would keep the voxels of the case."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
