@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         tabulate,
     )
     from twintrack.cohort import Case, Cohort, find_cohort
+    from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
 
@@ -32,8 +33,10 @@ _HOMES = {
     "Calibration": "calibration",
     "Case": "cohort",
     "Cohort": "cohort",
+    "DaskCluster": "compute.executors",
     "Evaluation": "evaluation",
     "Grid": "images",
+    "Processes": "compute.executors",
     "ResponseTable": "calibration",
     "Volume": "images",
     "evaluate": "evaluation",
@@ -53,8 +56,10 @@ __all__ = [
     "Calibration",
     "Case",
     "Cohort",
+    "DaskCluster",
     "Evaluation",
     "Grid",
+    "Processes",
     "ResponseTable",
     "Volume",
     "evaluate",

@@ -27,6 +27,8 @@ def command(
     ] = "nii.gz",
     uncertainty: options.UncertaintyMaps = False,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Apply a calibration: one response map per case, on the grid of the input.
@@ -45,7 +47,7 @@ def command(
         members=members, roi=roi, cases=cases, split=split, foreground=foreground, skip_bad=skip_bad
     )
     flagged, volumes = Flagged(), dict[str, Mapping[str, Any]]()
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         written = write_responses(
             fitted,
             cohort,
@@ -56,6 +58,7 @@ def command(
             on_written=lambda case, volume: volumes.update({case.id: volume}),
             on_bad=skipped if skip_bad else None,
             progress=track,
+            executor=executor,
         )
         if not written:
             raise CohortError("there is nothing to write: every case was skipped")

@@ -52,6 +52,8 @@ def command(
     repeats: Annotated[int, typer.Option(help="Resamples of the bootstrap over patients.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Score a cohort, raw and calibrated, with intervals from a bootstrap over patients.
@@ -62,9 +64,9 @@ def command(
     from twintrack.evaluation import write_evaluation  # noqa: PLC0415  (keeps --help fast)
 
     where = {"raters": raters, "members": members, "roi": roi, "cases": cases, "split": split, "skip_bad": skip_bad}
-    how = {"ceiling": ceiling, "repeats": repeats, "seed": seed, "progress": track}
-    with Skipped() as skipped:
-        how["on_bad"] = skipped if skip_bad else None
+    how: dict[str, Any] = {"ceiling": ceiling, "repeats": repeats, "seed": seed, "progress": track}
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
+        how |= {"on_bad": skipped if skip_bad else None, "executor": executor}
         if protocol in CURVAS_2024:
             found = _score_structures(protocol, structures, calibration, where, how)
         else:

@@ -67,6 +67,8 @@ def command(
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Fit a calibration.
@@ -90,11 +92,11 @@ def command(
     }
     fitted_to: ResponseTable | Cohort
     if tables:
-        _require_only_tables(where)
+        _require_only_tables({**where, "workers": workers, "scheduler": scheduler})
         fitted_to = load_tables(tables)
     else:
         fitted_to = options.cohort_from(**where)
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         calibration = fit(
             fitted_to,
             method=method,
@@ -107,6 +109,7 @@ def command(
             seed=seed,
             on_bad=skipped if skip_bad else None,
             progress=track,
+            executor=executor,
         )
         calibration.save(out)
     about = calibration.provenance
@@ -141,12 +144,12 @@ def command(
 
 
 def _require_only_tables(where: dict[str, Any]) -> None:
-    """Refuse what would choose among cases, which a table does not hold."""
+    """Refuse what is about cases, which a table does not hold."""
     given = [f"--{name.replace('_', '-')}" for name, value in where.items() if value]
     if given:
         raise CalibrationError(
-            f"--tables does not go with {', '.join(given)}: a table holds counts of cases that were chosen when it was "
-            "written. Give those options to twintrack tabulate, or fit to cases without --tables"
+            f"--tables does not go with {', '.join(given)}: a table holds counts of cases that were chosen and read "
+            "when it was written. Give those options to twintrack tabulate, or fit to cases without --tables"
         )
 
 

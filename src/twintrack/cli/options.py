@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 from twintrack.cohort import Cohort, find_cohort
+from twintrack.compute.executors import DaskCluster, Executor, Processes
 from twintrack.errors import CohortError, OutputError
 
 Raters: TypeAlias = Annotated[
@@ -53,6 +56,21 @@ RaterLabels: TypeAlias = Annotated[
 SkipBad: TypeAlias = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out cases that cannot be used, and list them, instead of stopping."),
+]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        help="Processes that work on cases side by side, one case each, with the same results. Default: only this one.",
+        min=1,
+    ),
+]
+Scheduler: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        help="Address of a Dask scheduler whose workers work on the cases and see the same files: tcp://HOST:8786.",
+    ),
 ]
 UncertaintyMaps: TypeAlias = Annotated[
     bool,
@@ -101,6 +119,23 @@ def cohort_from(
     if not skip_bad:
         cohort.require_sound()
     return cohort
+
+
+@contextmanager
+def executor_from(workers: int | None, scheduler: str | None) -> Iterator[Executor | None]:
+    """Give who works on the cases, for the time of a block; None: this process.
+
+    Raises:
+        CohortError: If both are given.
+        WorkerError: If no scheduler answers.
+    """
+    if workers is not None and scheduler is not None:
+        raise CohortError("--workers and --scheduler exclude each other: a Dask cluster has its own workers")
+    if scheduler is not None:
+        with DaskCluster.connect(scheduler) as cluster:
+            yield cluster
+    else:
+        yield None if workers is None else Processes(workers)
 
 
 def require_folder_of(file: Path) -> None:

@@ -33,6 +33,8 @@ def command(
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Count the cases of a site into a table, so that sites fit one calibration without sharing a voxel.
@@ -56,9 +58,14 @@ def command(
         rater_labels=rater_labels,
         skip_bad=skip_bad,
     )
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         counted = tabulate(
-            cohort, target=target, weighting=weighting, on_bad=skipped if skip_bad else None, progress=track
+            cohort,
+            target=target,
+            weighting=weighting,
+            on_bad=skipped if skip_bad else None,
+            progress=track,
+            executor=executor,
         )
         table = suppress(counted, min_count)
         save_table(table, out)

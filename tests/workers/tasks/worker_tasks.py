@@ -1,0 +1,123 @@
+"""What the tests let workers do: a module that workers can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from twintrack.errors import InputError, TwinTrackWarning
+
+
+def double(number):
+    return 2 * number
+
+
+def process_id(_):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def threads(_):
+    return os.environ["NUMBA_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]
+
+
+def refuse_three(number):
+    if number == 3:
+        raise InputError("three is refused")
+    return number
+
+
+def divide_by_zero(number):
+    return number / 0
+
+
+def run_out_of_memory(_):
+    raise MemoryError
+
+
+class PeculiarError(Exception):
+    """Can be pickled but not unpickled."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+def fail_peculiarly(_):
+    raise PeculiarError("one", "other")
+
+
+def return_what_cannot_be_sent(_):
+    return lambda: None
+
+
+def warn_twice(number):
+    for _ in range(2):
+        warnings.warn(f"number {number} is odd in its way", TwinTrackWarning, stacklevel=1)
+    return number
+
+
+def concatenate(one, other):
+    return one + other
+
+
+def as_list(number):
+    return [number]
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Notes in a folder that an item was worked on, and says how often it has been."""
+
+    folder: Path
+
+    def __call__(self, number):
+        (self.folder / f"{number}-{os.getpid()}-{time.monotonic_ns()}").touch()
+        return len(list(self.folder.glob(f"{number}-*")))
+
+
+@dataclass(frozen=True)
+class Deadly:
+    """Kills its worker at some items, the first times it works on them.
+
+    Attributes:
+        visits: Notes visits.
+        items: At which items.
+        times: How often.
+    """
+
+    visits: Visits
+    items: tuple[int, ...]
+    times: int = 1
+
+    def __call__(self, number):
+        if self.visits(number) <= self.times and number in self.items:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [number]
+
+
+@dataclass(frozen=True)
+class DeadlyCase:
+    """Kills its worker at one case."""
+
+    case_id: str
+
+    def __call__(self, case, data):
+        if case.id == self.case_id:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return case.id, float(data.probability().sum())
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Says by a file that it has begun, and takes a while."""
+
+    folder: Path
+    seconds: float = 60
+
+    def __call__(self, number):
+        (self.folder / f"begun-{os.getpid()}").touch()
+        time.sleep(self.seconds)
