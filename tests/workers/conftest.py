@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -42,32 +48,45 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[tt.Case]:
 
 
 @pytest.fixture(scope="session")
-def dask_cluster(tmp_path_factory: pytest.TempPathFactory):
-    """A scheduler and two worker processes, which are replaced when they die."""
-    dask = pytest.importorskip("dask")
-    distributed = pytest.importorskip("distributed")
-    settings = {
-        "distributed.scheduler.allowed-failures": 1,
-        "temporary-directory": str(tmp_path_factory.mktemp("dask")),
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two worker processes, which are replaced when they die.
+
+    All are processes of their own: in this one, Dask and the tests would wait for each other's children.
+    """
+    pytest.importorskip("distributed")
+    folder = tmp_path_factory.mktemp("dask")
+    file = folder / "scheduler.json"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        "DASK_TEMPORARY_DIRECTORY": str(folder),
     }
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            worker_dashboard_address=None,
-            silence_logs=50,
-        ) as cluster,
-    ):
-        yield cluster
+    parts = {
+        "dask_scheduler": ["--port", "0", "--host", "127.0.0.1"],
+        "dask_worker": ["--nworkers", "2", "--nthreads", "1"],
+    }
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("w"))
+        for part, options in parts.items():
+            command = [sys.executable, "-m", f"distributed.cli.{part}", *options, "--no-dashboard"]
+            running = subprocess.Popen(
+                [*command, "--scheduler-file", str(file)], env=environment, stdout=log, stderr=log, cwd=folder
+            )
+            stack.callback(running.wait)
+            stack.callback(running.terminate)
+        deadline = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.05)
+        yield json.loads(file.read_text())["address"]
 
 
 @pytest.fixture
-def dask(dask_cluster) -> DaskCluster:
+def dask(scheduler: str) -> Iterator[DaskCluster]:
     """The executor of that cluster."""
-    with DaskCluster.connect(dask_cluster.scheduler_address, timeout=60) as executor:
+    with DaskCluster.connect(scheduler, timeout=60) as executor:
+        executor.client.wait_for_workers(2, timeout=60)
         yield executor
 
 

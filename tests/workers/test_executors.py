@@ -152,8 +152,7 @@ def test_a_result_whose_holder_dies_is_made_again(dask, tmp_path):
     outcomes = dask.map(tasks.as_list, NUMBERS, gather=False)
     for outcome in itertools.islice(outcomes, 5):
         total.add(outcome.value)
-    before = set(dask.client.run(os.getpid).values())
-    for process in before:
+    for process in dask.client.run(os.getpid).values():
         os.kill(process, signal.SIGKILL)
     for outcome in outcomes:
         total.add(outcome.value)

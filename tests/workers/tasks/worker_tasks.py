@@ -8,6 +8,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twintrack.errors import InputError, TwinTrackWarning
 
@@ -121,3 +122,33 @@ class Slow:
     def __call__(self, number):
         (self.folder / f"begun-{os.getpid()}").touch()
         time.sleep(self.seconds)
+
+
+@dataclass(frozen=True)
+class DeadlySource:
+    """Kills its reader the first time it is read.
+
+    Attributes:
+        source: What it gives afterwards.
+        mark: A file that says that it has happened.
+    """
+
+    source: Any
+    mark: Path
+
+    @property
+    def name(self):
+        return self.source.name
+
+    @property
+    def files(self):
+        return self.source.files
+
+    def read(self):
+        if not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.source.read()
+
+    def read_grid(self):
+        return self.source.read_grid()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 """Seconds to wait for a scheduler to answer."""
 
+_LOOK_UP = 5.0  # seconds
 _ONE_AT_A_TIME = threading.Lock()
 """Held in a worker while an item is worked on: memory is meant for one, and Python keeps warnings for all threads."""
 
@@ -76,10 +77,7 @@ class DaskCluster(Executor):
         self, task: Task[Item, Any], items: Sequence[Item], *, gather: bool = True
     ) -> Generator[Outcome, None, None]:
         """Do a task to every item; see `Executor.map`."""
-        if not self.client.nthreads():
-            warnings.warn(
-                "no worker has joined the Dask scheduler yet; waiting for one", TwinTrackWarning, stacklevel=2
-            )
+        _warn_without_workers(self.client)
         work = _Work(self.client, self._send(task), gather=gather)
         try:
             work.hand_out(items)
@@ -143,7 +141,7 @@ class _Work:
     def _take(self, number: int) -> Outcome:
         head, body = self._heads[number], self._bodies[number]
         assert head is not None
-        outcome = _result(head)
+        outcome = _result(self._client, head)
         if self._gather or outcome.error is not None:
             return outcome
         return Outcome(body, said=outcome.said)
@@ -177,31 +175,42 @@ class _Tree(Total):
         _, whole = self._parts.pop()
         while self._parts:
             whole = self._join(self._parts.pop()[1], whole)
-        return _result(whole).value
+        return _result(self._client, whole).value
 
     def _join(self, before: Future[Outcome], after: Future[Outcome]) -> Future[Outcome]:
         return self._client.submit(_joined, self._merge, before, after, pure=False)
 
 
-def _result(future: Future[Outcome]) -> Outcome:
-    """Wait for a future.
+def _result(client: Client, future: Future[Outcome]) -> Outcome:
+    """Wait for a future, for workers too if there are none.
 
     Raises:
         WorkerError: If the cluster fails, other than by giving up a task whose workers died.
     """
-    from distributed.scheduler import KilledWorker  # noqa: PLC0415  (an extra)
+    from distributed import TimeoutError as NotYetError  # noqa: PLC0415  (an extra)
+    from distributed.scheduler import KilledWorker  # noqa: PLC0415
 
-    try:
-        outcome = future.result()
-    except KilledWorker:
-        raise
-    except Exception as error:
-        raise WorkerError(
-            f"the Dask cluster could not do its part: {type(error).__name__}: {error}. The scheduler and all workers "
-            "need the same TwinTrack and packages as this process, and the scheduler must live to the end"
-        ) from error
-    assert isinstance(outcome, Outcome)
-    return outcome
+    while True:
+        try:
+            outcome = future.result(timeout=_LOOK_UP)
+        except NotYetError:  # noqa: PERF203  (a loop of seconds)
+            _warn_without_workers(client)
+        except KilledWorker:
+            raise
+        except Exception as error:
+            raise WorkerError(
+                f"the Dask cluster could not do its part: {type(error).__name__}: {error}. The scheduler and all "
+                "workers need the same TwinTrack and packages as this process, and the scheduler must live to the end"
+            ) from error
+        else:
+            assert isinstance(outcome, Outcome)
+            return outcome
+
+
+def _warn_without_workers(client: Client) -> None:
+    """Say what is waited for where a cluster has no worker: one that a batch system starts may come hours later."""
+    if not client.nthreads():
+        warnings.warn("the Dask scheduler has no worker; waiting for one", TwinTrackWarning, stacklevel=2)
 
 
 def _as_it_is(task: bytes) -> bytes:

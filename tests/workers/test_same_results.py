@@ -1,0 +1,236 @@
+"""Who does the work makes no difference: files are the same to the last byte, and so are rows, errors and warnings."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import worker_tasks as tasks
+
+import twintrack as tt
+from twintrack.calibration.write import write_responses
+from twintrack.cohort import map_cases
+from twintrack.errors import CohortError, InputError, TwinTrackWarning, WorkerError
+from twintrack.evaluation import evaluate_structures
+
+
+@pytest.fixture(scope="session")
+def calibration(cases):
+    return tt.fit(cases, method="isotonic", replicates=10)
+
+
+@pytest.fixture(scope="session")
+def cohort(cases):
+    """The cases, one that is unlike them, and two that cannot be used."""
+    first = cases[0]
+    odd = tt.Case("odd", members=first.members[:1], raters=first.raters)
+    lost = tt.Case("lost", members=["not/there.nii.gz"], raters=["not/there.nii.gz"])
+    known = tt.Case("known", problem="nobody drew it")
+    return [cases[1], lost, odd, *cases[2:], known]
+
+
+@pytest.fixture(params=["1", "2", "4", "dask"])
+def workers(request):
+    """Executors that must do what this process does alone: so many processes, or a Dask cluster."""
+    return request.getfixturevalue("dask") if request.param == "dask" else tt.Processes(int(request.param))
+
+
+@pytest.fixture(params=["2", "dask"])
+def several(request):
+    return request.getfixturevalue("dask") if request.param == "dask" else tt.Processes(2)
+
+
+class Bad:
+    """Notes the cases that cannot be used."""
+
+    def __init__(self):
+        self.reasons = []
+
+    def __call__(self, case, error):
+        self.reasons.append((case.id, type(error), str(error)))
+
+
+def fits(cases, executor=None, method=None, **options):
+    bad = Bad()
+    return tt.fit(cases, method=method, on_bad=bad, executor=executor, **options), bad.reasons
+
+
+@pytest.fixture(scope="session")
+def fitted(cohort):
+    return fits(cohort, replicates=3)
+
+
+def test_a_calibration_is_the_same(cohort, workers, fitted):
+    calibration, reasons = fits(cohort, executor=workers, replicates=3)
+    assert [name for name, _, _ in reasons] == ["lost", "known"]
+    assert (calibration.model_dump_json(), reasons) == (fitted[0].model_dump_json(), fitted[1])
+
+
+def test_a_calibration_with_every_further_walk_is_the_same(cases, dask):
+    options = {"method": "isotonic", "exact": True, "masks": True, "replicates": 3}
+    alone = tt.fit(cases[:4], **options).model_dump_json()
+    assert tt.fit(cases[:4], executor=dask, **options).model_dump_json() == alone
+    assert tt.fit(cases[:4], executor=tt.Processes(2), **options).model_dump_json() == alone
+
+
+def written(table, folder):
+    tt.save_table(table, folder / "table")
+    return (folder / "table").read_bytes()
+
+
+def test_a_table_is_the_same(cases, dask, tmp_path):
+    found = [written(tt.tabulate(cases, executor=executor), tmp_path) for executor in (None, tt.Processes(2), dask)]
+    assert found[0] == found[1] == found[2]
+
+
+def applied(calibration, cohort, folder, executor=None):
+    """Apply, and give everything that is left behind or said."""
+    bad, flagged, told = Bad(), [], []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", TwinTrackWarning)
+        paths = write_responses(
+            calibration,
+            cohort,
+            folder=folder,
+            band=True,
+            on_flagged=lambda case, reasons: flagged.append((case.id, reasons)),
+            on_written=lambda case, volume: told.append((case.id, dict(volume))),
+            on_bad=bad,
+            executor=executor,
+        )
+    tree = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return [path.name for path in paths], bad.reasons, flagged, told, [str(one.message) for one in said], tree
+
+
+@pytest.fixture(scope="session")
+def applied_alone(calibration, cohort, tmp_path_factory):
+    return applied(calibration, cohort, tmp_path_factory.mktemp("alone"))
+
+
+def test_response_maps_are_the_same(calibration, cohort, workers, applied_alone, tmp_path):
+    (tmp_path / "flags.json").write_text("of an earlier call")
+    found = applied(calibration, cohort, tmp_path, workers)
+    assert found == applied_alone
+    paths, reasons, flagged, _, said, tree = found
+    assert paths == ["c1.nii.gz", "odd.nii.gz", "c2.nii.gz", "c3.nii.gz", "c4.nii.gz", "c5.nii.gz"]
+    assert [name for name, _, _ in reasons] == ["lost", "known"]
+    assert [name for name, _ in flagged] == ["odd"]
+    assert [text[:19] for text in said] == ["case odd is unlike "]
+    assert set(json.loads(tree["volumes.json"])["cases"]) == {"c1", "odd", "c2", "c3", "c4", "c5"}
+    assert len(tree) == 3 * 6 + 2
+
+
+def evaluated(calibration, cohort, executor=None):
+    bad = Bad()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", TwinTrackWarning)
+        options = {"protocol": "extended", "ceiling": True, "repeats": 20}
+        found = tt.evaluate(cohort, calibration=calibration, on_bad=bad, executor=executor, **options)
+    return json.dumps([found.per_case, found.summary]), bad.reasons, [str(one.message) for one in said]
+
+
+@pytest.fixture(scope="session")
+def evaluated_alone(calibration, cohort):
+    return evaluated(calibration, cohort)
+
+
+def test_scores_are_the_same(calibration, cohort, workers, evaluated_alone):
+    assert evaluated(calibration, cohort, workers) == evaluated_alone
+
+
+def test_scores_by_the_benchmark_are_the_same(cases, dask):
+    def rows(executor):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TwinTrackWarning)
+            found = tt.evaluate(cases[:3], protocol="pdacvi-official", repeats=5, executor=executor)
+        return json.dumps([found.per_case, found.summary])
+
+    assert rows(tt.Processes(2)) == rows(dask) == rows(None)
+
+
+def test_scores_of_several_structures_are_the_same(cases, dask):
+    empty = np.zeros((4, 14, 16), np.uint8)
+    others = [
+        tt.Case(one.id, probability=empty.astype(np.float32), raters=[empty] * len(one.raters), spacing=(3.0, 0.8, 0.8))
+        for one in cases
+    ]
+    structures = {"tumour": tt.Cohort(cases), "nothing": tt.Cohort(others)}
+
+    def rows(executor):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TwinTrackWarning)
+            found = evaluate_structures(structures, repeats=5, executor=executor)
+        return json.dumps([found.per_case, found.summary])
+
+    assert rows(tt.Processes(2)) == rows(dask) == rows(None)
+
+
+def test_cases_in_memory_are_sent(cases, dask, tmp_path):
+    kept = [
+        tt.Case(
+            one.id,
+            members=[source.read() for source in one.members],
+            raters={name: source.read() for name, source in one.raters.items()},
+        )
+        for one in cases
+    ]
+    alone = written(tt.tabulate(kept), tmp_path)
+    for executor in (tt.Processes(2), dask):
+        assert written(tt.tabulate(kept, executor=executor), tmp_path) == alone
+
+
+def test_without_skipping_the_first_bad_case_ends_the_work(cohort, several):
+    def refused(executor):
+        with pytest.raises((CohortError, InputError)) as caught:
+            tt.tabulate(cohort, executor=executor)
+        return type(caught.value), str(caught.value)
+
+    assert refused(several) == refused(None)
+
+
+def test_progress_is_told_of_every_case(cases, several):
+    seen = []
+
+    def progress(given, label):
+        for one in given:
+            seen.append((one.id, label))
+            yield one
+
+    tt.tabulate(cases, executor=several, progress=progress)
+    assert seen == [(one.id, "Fitting") for one in cases]
+
+
+# Dying workers
+
+
+def test_a_case_that_kills_its_workers_is_named(cases, several):
+    with pytest.raises(WorkerError, match=r"^case c2: .*died.*out of memory\?"):
+        list(map_cases(tasks.DeadlyCase("c2"), cases, label="", executor=several))
+
+
+def test_a_case_that_kills_its_workers_can_be_skipped(cases, several):
+    bad = Bad()
+    found = list(map_cases(tasks.DeadlyCase("c2"), cases, label="", executor=several, on_bad=bad))
+    assert found == [(one.id, float(one.read().probability().sum())) for one in cases if one.id != "c2"]
+    assert [(name, kind) for name, kind, _ in bad.reasons] == [("c2", WorkerError)]
+
+
+def test_a_worker_that_dies_while_cases_are_counted_counts_nothing_twice(cases, several, tmp_path):
+    first = cases[2].members[0]
+    deadly = tasks.DeadlySource(first, tmp_path / "killed")
+    spoilt = tt.Case("c2", members=[deadly, *cases[2].members[1:]], raters=cases[2].raters, patient=cases[2].patient)
+    found = tt.tabulate([*cases[:2], spoilt, *cases[3:]], executor=several)
+    assert (tmp_path / "killed").exists()
+    assert written(found, tmp_path) == written(tt.tabulate(cases), tmp_path)
+
+
+def test_a_worker_that_dies_before_it_writes_leaves_every_map(calibration, cases, several, tmp_path):
+    deadly = tasks.DeadlySource(cases[2].members[0], tmp_path / "killed")
+    spoilt = tt.Case("c2", members=[deadly, *cases[2].members[1:]])
+    for folder, third, executor in (("alone", cases[2], None), ("workers", spoilt, several)):
+        write_responses(calibration, [*cases[:2], third, *cases[3:]], folder=tmp_path / folder, executor=executor)
+    trees = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("alone", "workers")]
+    assert trees[0] == trees[1]
+    assert len(trees[0]) == len(cases) + 2
