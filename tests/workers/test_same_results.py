@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +122,17 @@ def test_response_maps_are_the_same(calibration, cohort, workers, applied_alone,
     assert [text[:19] for text in said] == ["case odd is unlike "]
     assert set(json.loads(tree["volumes.json"])["cases"]) == {"c1", "odd", "c2", "c3", "c4", "c5"}
     assert len(tree) == 3 * 6 + 2
+
+
+def test_relative_paths_mean_the_same_to_workers(calibration, cases, several, tmp_path, monkeypatch):
+    monkeypatch.chdir(cases[0].files[0].parents[2])
+    relative = [tt.Case(one.id, members=[f"member/{k}/{one.id}.nii.gz" for k in range(2)]) for one in cases[:2]]
+    folder = Path(os.path.relpath(tmp_path))
+    assert write_responses(calibration, relative, folder=folder, executor=several) == [
+        folder / "c0.nii.gz",
+        folder / "c1.nii.gz",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c0.nii.gz", "c1.nii.gz", "flags.json", "volumes.json"]
 
 
 def evaluated(calibration, cohort, executor=None):

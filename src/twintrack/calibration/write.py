@@ -81,10 +81,11 @@ def write_responses(
     """
     if band:
         calibration.require_uncertainty()
-    make_folder(folder)
+    for place in _places(folder, band=band).values():
+        make_folder(place)
     cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
     by_id = {case.id: case for case in cohort}
-    write = _Write(calibration, folder=folder, ending=ending, band=band)
+    write = _Write(calibration, folder=folder.absolute(), ending=ending, band=band)
     walk = map_cases(write, cohort, label="Applying", raters=False, on_bad=on_bad, progress=progress, executor=executor)
     written = list[_Written]()
     try:
@@ -99,7 +100,12 @@ def write_responses(
         if written:
             write_flags(folder, {one.case_id: one.flags for one in written}, calibration)
             _write_volumes(folder / VOLUMES, {one.case_id: one.volume for one in written})
-    return [one.path for one in written]
+    return [folder / one.volume["files"]["responses"] for one in written]
+
+
+def _places(folder: Path, *, band: bool) -> dict[str, Path]:
+    """Say where maps are written, by what they are."""
+    return {"responses": folder} | {name: folder / name for name in BAND if band}
 
 
 @dataclass(frozen=True)
@@ -107,14 +113,16 @@ class _Written:
     """What is known of a case whose maps are written."""
 
     case_id: str
-    path: Path
     flags: tuple[str, ...]
     volume: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Write:
-    """Writes the maps of a case."""
+    """Writes the maps of a case; the folders are there.
+
+    A worker makes none: one that does not see the same files must not write where nobody looks.
+    """
 
     calibration: Calibration
     _: KW_ONLY
@@ -124,7 +132,7 @@ class _Write:
 
     def __call__(self, case: Case, data: CaseData) -> _Written:
         self.calibration.check(case)
-        places = {"responses": self.folder} | {name: self.folder / name for name in BAND if self.band}
+        places = _places(self.folder, band=self.band)
         targets = {name: _target(place, case, self.ending) for name, place in places.items()}
         found = self.calibration.respond(data, band=self.band)
         volume = _volume(self.calibration, data, found)
@@ -132,10 +140,9 @@ class _Write:
         _take_back(self.folder / FLAGS)
         _take_back(self.folder / VOLUMES)
         for name, array in _maps(found).items():
-            make_folder(targets[name].parent)
             write_volume(targets[name], Volume(array, data.grid, f"{name} of case {case.id}"))
         files = {name: target.relative_to(self.folder).as_posix() for name, target in targets.items()}
-        return _Written(case.id, targets["responses"], found.flags, {"files": files, **volume})
+        return _Written(case.id, found.flags, {"files": files, **volume})
 
 
 def _maps(found: CaseResponse) -> dict[str, NDArray[np.float32]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
@@ -108,12 +110,14 @@ class _Work:
         self._client = client
         self._task = task
         self._gather = gather
+        self._folder = str(Path.cwd())
         self._bodies: list[Future[Outcome] | None] = []
         self._heads: list[Future[Outcome] | None] = []
 
     def hand_out(self, items: Sequence[Any]) -> None:
         """Send all items at once: from how many wait a cluster decides how many workers to start."""
-        self._bodies[:] = self._client.map(_do, [self._task] * len(items), list(items), pure=False)
+        n = len(items)
+        self._bodies[:] = self._client.map(_do, [self._task] * n, [self._folder] * n, list(items), pure=False)
         self._heads[:] = self._bodies if self._gather else self._client.map(_head, self._bodies, pure=False)
 
     def outcome(self, number: int, item: Any) -> Outcome:
@@ -134,7 +138,7 @@ class _Work:
         return found
 
     def _again(self, number: int, item: Any) -> None:
-        body = self._client.submit(_do, self._task, item, pure=False)
+        body = self._client.submit(_do, self._task, self._folder, item, pure=False)
         self._bodies[number] = body
         self._heads[number] = body if self._gather else self._client.submit(_head, body, pure=False)
 
@@ -217,9 +221,21 @@ def _as_it_is(task: bytes) -> bytes:
     return task
 
 
-def _do(task: bytes, item: Any) -> Outcome:
-    with _ONE_AT_A_TIME:
+def _do(task: bytes, folder: str, item: Any) -> Outcome:
+    with _ONE_AT_A_TIME, _working_in(folder):
         return attempt_apart(pickle.loads(task), item)  # noqa: S301  (from the client)
+
+
+@contextmanager
+def _working_in(folder: str) -> Iterator[None]:
+    """Let relative paths mean what they mean to the client; where there is no such folder they mean nothing."""
+    before = Path.cwd()
+    with suppress(OSError):
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _head(outcome: Outcome) -> Outcome:
