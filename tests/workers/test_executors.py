@@ -14,6 +14,7 @@ import pytest
 import worker_tasks as tasks
 
 from twintrack.compute.executors import DaskCluster, Outcome, Processes, Serial
+from twintrack.compute.executors.apart import attempt_apart
 from twintrack.errors import InputError, WorkerError
 
 NUMBERS = list(range(9))
@@ -56,6 +57,12 @@ def test_an_error_in_a_worker_brings_its_traceback(workers):
 def test_an_error_that_cannot_be_sent_is_told(workers):
     (found,) = workers.map(tasks.fail_peculiarly, [1])
     assert (type(found.error), str(found.error)) == (RuntimeError, "PeculiarError: one and other")
+
+
+def test_an_error_that_a_worker_keeps_keeps_nothing_else():
+    error = attempt_apart(tasks.fail_for_a_reason, 1).error
+    assert str(error) == "not by zero"
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
 
 
 def test_no_memory_in_a_worker_is_told(workers):

@@ -36,6 +36,13 @@ def divide_by_zero(number):
     return number / 0
 
 
+def fail_for_a_reason(number):
+    try:
+        divide_by_zero(number)
+    except ZeroDivisionError as error:
+        raise InputError("not by zero") from error
+
+
 def run_out_of_memory(_):
     raise MemoryError
 

@@ -35,12 +35,15 @@ def attempt_apart(task: Task[Item, Any], item: Item) -> Outcome:
 
 
 def _portable(error: Exception) -> Exception:
-    """Give an error that arrives; one with arguments of its own may be pickled but not unpickled."""
+    """Give a copy of an error that arrives: without what its traceback holds, which a worker would keep with it."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301  (made here)
-    except Exception:  # noqa: BLE001  (whatever a foreign class raises when copied)
+        copy = pickle.loads(pickle.dumps(error))  # noqa: S301  (made here)
+    except Exception:  # noqa: BLE001  (a class with arguments of its own may be pickled but not unpickled)
+        copy = None
+    if not isinstance(copy, Exception):
         return RuntimeError(f"{type(error).__name__}: {error}")
-    return error.with_traceback(None)
+    copy.__traceback__ = copy.__cause__ = copy.__context__ = None  # Dask lets them be pickled, too
+    return copy
 
 
 def _each_once(heard: list[warnings.WarningMessage]) -> tuple[Said, ...]:
