@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from twintrack.compute.levels import level_of
+from twintrack.compute.levels import levels_of
 
 
 @njit(cache=True)
@@ -24,13 +24,11 @@ def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
         inside: uint8 block; elements with 0 are passed over. An empty array means all.
         counts: int64 array (N_LEVELS, K + 1), added into.
     """
-    bits = p.view(np.uint32)
-    upper = np.float32(1.0) - p
-    upper_bits = upper.view(np.uint32)
+    levels = levels_of(p)
     everywhere = inside.size == 0
     for i in range(p.size):
         if everywhere or inside[i]:
-            counts[level_of(p[i], bits[i], upper_bits[i]), votes[i]] += 1
+            counts[np.uint32(levels[i]), votes[i]] += 1  # unsigned: no test for indices from the end
 
 
 @njit(cache=True)
@@ -44,11 +42,9 @@ def sum_levels(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> 
         p_sum: float64 array (N_LEVELS,), added into.
         target_sum: float64 array (N_LEVELS,), added into.
     """
-    bits = p.view(np.uint32)
-    upper = np.float32(1.0) - p
-    upper_bits = upper.view(np.uint32)
+    levels = levels_of(p)
     for i in range(p.size):
-        level = level_of(p[i], bits[i], upper_bits[i])
+        level = np.uint32(levels[i])
         count[level] += 1
         p_sum[level] += p[i]
         target_sum[level] += target[i]
