@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit evidence clean
+.PHONY: demo test lint types unit evidence bench clean
 
 $(READY): pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,5 +36,17 @@ evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWI
 	$(BIN)/python experiments/shift_guard.py
 	$(BIN)/python experiments/federation.py
 
+BENCH := .venv-bench
+BENCH_READY := $(BENCH)/.ready
+
+$(BENCH_READY): pyproject.toml benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt \
+		--editable .
+	touch $(BENCH_READY)
+
+bench: $(BENCH_READY)  ## docs/evidence/speed.md: every claim of speed beside its peer; BENCH_OPTIONS=--large for 2e8 voxels
+	$(BENCH)/bin/python -m benchmarks.speed $(BENCH_OPTIONS)
+
 clean:
-	rm -rf $(VENV) demo-output
+	rm -rf $(VENV) $(BENCH) demo-output

@@ -4,6 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twintrack as tt
+from twintrack.calibration.exact import exact_curve
+from twintrack.calibration.methods.isotonic import IsotonicMap
+from twintrack.calibration.table import ResponseTable
 from twintrack.errors import CalibrationError, CohortError, InputError, TwinTrackError, TwinTrackWarning
 
 from .conftest import make_case, pav
@@ -58,6 +61,21 @@ def test_exact_holds_for_saturated_predictions():
     flat = p.ravel().astype(float)
     expected = pav(flat.tolist(), mask.ravel().tolist(), [1.0] * flat.size)
     assert tt.fit([case], exact=True, pin_zero=False, method="isotonic").map(flat) == pytest.approx(expected, abs=1e-12)
+
+
+def test_exact_looks_no_closer_where_all_voxels_are_alike():
+    rng = np.random.default_rng(0)
+    p = rng.random((50, 400), np.float32)
+    chance = np.clip(4 * p - 1.5, 0, 1)  # nobody draws what lies below 3/8, everybody what lies above 5/8
+    mask = (rng.random(p.shape) < chance).astype(np.uint8)
+    case = tt.Case("c", probability=p, raters=[mask])
+    curve = exact_curve(ResponseTable.from_case(case), [case], target="response")
+    levels_there = ResponseTable.from_case(case).curve().probability
+    within = (curve.probability > 0.01) & (curve.probability < 0.36)
+    assert np.isin(curve.probability[within], levels_there).all()
+    flat = p.ravel().astype(float)
+    expected = pav(flat.tolist(), mask.ravel().tolist(), [1.0] * flat.size)
+    assert IsotonicMap.fit(curve)(flat) == pytest.approx(expected, abs=1e-12)
 
 
 def test_fit_to_the_response_equals_the_fit_to_pooled_rater_labels():

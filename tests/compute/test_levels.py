@@ -50,3 +50,8 @@ def test_values_are_strictly_increasing_from_zero_to_one():
 
 def test_one_half_is_its_own_value():
     assert level_values()[levels(np.float32([0.5]))] == pytest.approx(0.5, abs=0)
+
+
+def test_what_is_no_number_of_the_unit_interval_stays_within_the_levels():
+    found = levels(np.array([-np.inf, -1e-7, -0.0, np.nan, 1.0000001, np.inf], np.float32))
+    assert found.tolist() == [0, 0, 0, 0, N_LEVELS - 1, N_LEVELS - 1]

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from twintrack.errors import InputError
 from twintrack.images import Volume, read_volume
-from twintrack.images.npz import array_names, read_member, read_npy
+from twintrack.images.npz import array_names, read_header, read_member, read_npy, read_rows
 
 IMAGE = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 
@@ -146,6 +146,45 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
         (tmp_path / "a.npz").write_bytes(content)
         with pytest.raises(InputError, match=r"checksum|CRC"):
             read_volume(tmp_path / "a.npz")
+
+
+@given(
+    array=hnp.arrays(
+        st.sampled_from(["u1", ">i2", "f2", "<f4", ">f8"]),
+        hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=5),
+    ),
+    fortran=st.booleans(),
+    save=st.sampled_from([np.savez, np.savez_compressed]),
+    data=st.data(),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_are_those_of_the_array(
+    tmp_path: Path, array: np.ndarray, fortran: bool, save: Callable[..., None], data: st.DataObject
+) -> None:
+    array = np.asfortranarray(array) if fortran else array
+    save(tmp_path / "a.npz", image=array)
+    indices = range(len(array))
+    rows = data.draw(st.lists(st.sampled_from(indices), min_size=1, unique=True)) if indices else []
+    assert read_header(tmp_path / "a.npz", "image").shape == array.shape
+    found = read_rows(tmp_path / "a.npz", "image", rows)
+    assert found.dtype == array.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(found, array[rows])
+
+
+def test_rows_are_put_together_from_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twintrack.images.packing.inflate.CHUNK", 7)
+    np.savez_compressed(tmp_path / "a.npz", image=IMAGE)
+    np.testing.assert_array_equal(read_rows(tmp_path / "a.npz", "image", [1, 0]), IMAGE[[1, 0]])
+
+
+@pytest.mark.parametrize("mark", [16, 24])  # of the directory's entry: checksum, length
+def test_rows_of_a_damaged_array_are_refused(tmp_path: Path, mark: int) -> None:
+    np.savez_compressed(tmp_path / "a.npz", array=IMAGE)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.index(b"PK\1\2") + mark] ^= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npz"):
+        read_rows(tmp_path / "a.npz", "array", [0])
 
 
 def test_a_false_length_does_not_reserve_memory(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ The cumulative sum diagram of the data (cumulative response against cumulative w
 has the isotonic fit as the slopes of its greatest convex minorant. A response table gives the diagram exactly at
 the borders of the levels. Inside a level of weight w and response sum s the diagram cannot run lower than flat for
 w − s and then up with slope 1. Where even that lowest path stays above the minorant of the borders, the level
-holds no corner of the true minorant. Only the other levels, and the ends of each block, are looked at voxel by voxel.
+holds no corner of the true minorant; nor does one within a block of response 0 or 1, where all voxels are alike.
+Only the other levels, and the ends of each block, are looked at voxel by voxel.
 Unlike the table, this takes memory that grows with the number of voxels looked at: 16 bytes for each of one case, and
 24 bytes for each distinct probability among them in the cohort.
 """
@@ -24,7 +25,8 @@ from twintrack.calibration.target import MAJORITY, Target
 from twintrack.cohort import Case, CaseData, Progress, map_cases
 from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
 from twintrack.compute.executors import Executor
-from twintrack.compute.levels import N_LEVELS, level_values, levels
+from twintrack.compute.kernels import pack_levels
+from twintrack.compute.levels import N_LEVELS, level_values
 
 ROUNDING = 1e-9
 """Share of the total weight by which the minorant is raised against rounding; a level too many does no harm."""
@@ -81,6 +83,7 @@ def _may_hold_a_corner(curve: Curve) -> NDArray[np.bool_]:
     start = fit.first[block]
     minorant = total_before[start] + fit.response[block] * (corner - weight_before[start])
     may = total_before <= minorant + ROUNDING * curve.weight.sum()
+    may &= (fit.response[block] > 0) & (fit.response[block] < 1)
     may[fit.first] = may[fit.last] = True
     return np.asarray(may)
 
@@ -104,25 +107,21 @@ def _gather(
     masks = [flat(mask) for mask in Target(target).masks(data.raters, case_id=case.id)]
     members = [flat(member) for member in data.members]
     inside = None if data.roi is None else flat(data.roi)
-    keys, positive = [], 0
+    everywhere = np.empty(0, np.uint8)
+    found, positive = [], 0
     for part in blocks(members[0].size):
-        p = np.clip(mean_of(members, part), 0, 1) + np.float32(0)  # no -0, whose bits are those of a large number
-        within = np.ones(p.size, bool) if inside is None else inside[part] != 0
-        positive += int(np.count_nonzero(within & (p > 0)))
-        take = within & chosen[levels(p)]
-        keys.append(_pack(p[take], sum_of(masks, part)[take]))
-    p_found, votes, count = _unpack(np.concatenate(keys))
+        keys = np.empty(part.stop - part.start, np.uint64)
+        within = everywhere if inside is None else inside[part]
+        taken, above = pack_levels(mean_of(members, part), sum_of(masks, part), within, chosen, keys)
+        found.append(keys[:taken].copy())
+        positive += above
+    p, votes, count = _unpack(np.concatenate(found))
     value = votes / len(masks)
     if target == MAJORITY:
         value = (value > 0.5).astype(float)
-    merged = _merge([np.stack([p_found, count, count * value])])
+    merged = _pooled(np.stack([p, count, count * value]))
     merged[1:] *= voxel_weight(positive, weighting)
     return merged
-
-
-def _pack(p: NDArray[np.float32], votes: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Put a probability and its votes into one number that sorts by probability: 8 bytes per voxel."""
-    return (p.view(np.uint32).astype(np.uint64) << np.uint64(8)) | votes
 
 
 def _unpack(keys: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64]]:
@@ -136,8 +135,14 @@ def _unpack(keys: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.u
 
 
 def _merge(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Add weight and total (rows 1 and 2) of equal probabilities (row 0); the columns come out sorted."""
+    """Add weight and total (rows 1 and 2) of equal probabilities (row 0) of several cases, each sorted by them."""
+    if len(found) == 1:
+        return found[0]
     rows = np.concatenate(found, axis=1)
-    values, where = np.unique(rows[0], return_inverse=True)
-    sums = [np.bincount(where, row, values.size) for row in rows[1:]]
-    return np.stack([values, *sums])
+    return _pooled(rows[:, np.argsort(rows[0], kind="stable")])
+
+
+def _pooled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add weight and total of neighbours of equal probability."""
+    first = np.flatnonzero(np.diff(rows[0], prepend=-1.0))
+    return np.stack([rows[0][first], *np.add.reduceat(rows[1:], first, axis=1)]) if first.size else rows

@@ -17,6 +17,7 @@ from twintrack.calibration.case_uncertainty import (
     curve_volumes,
 )
 from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
+from twintrack.calibration.methods.knots import KnotMap
 from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.uncertainty import Uncertainty
 from twintrack.calibration.volume_distribution import VolumeSummary
@@ -89,6 +90,9 @@ def respond_in_place(
     """
     values = probability.reshape(-1)
     inside = None if roi is None else flat(roi)
+    if isinstance(response_map, KnotMap):
+        response_map.segments.replace(values, inside=inside, keep_zero=pin_zero)
+        return probability
     for part in blocks(values.size):
         p = np.clip(values[part], 0.0, 1.0)
         response = response_map(p)

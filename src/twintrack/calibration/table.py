@@ -6,7 +6,7 @@ entries are integers), so cases, processes, machines and sites are merged by sum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
@@ -86,7 +86,7 @@ class ResponseTable:
             raise CalibrationError(f"unknown weighting {weighting!r}; known are {', '.join(get_args(Weighting))}")
         wanted = Target(target)
         masks = [flat(mask) for mask in wanted.masks(data.raters, case_id=case.id)]
-        counts = _count(data, masks)
+        counts = count_votes(data, masks)
         counted = CountedCase(
             patient=case.patient,
             record=CaseRecord.of(case, data, histogram=counts.sum(axis=1)),
@@ -160,7 +160,7 @@ class ResponseTable:
         for k, counts in sorted(self.counts.items()):
             votes = np.arange(k + 1)
             value = (votes > k / 2).astype(float) if target == MAJORITY else votes / k
-            weight += counts.sum(axis=1)
+            weight += np.einsum("ij->i", counts)  # five times as fast as the sum of rows so short
             total += counts @ value
         for site in sorted(self.withheld, key=WithheldCases.model_dump_json):  # sums of fractions depend on the order
             weight[list(site.level)] += site.weight
@@ -170,7 +170,16 @@ class ResponseTable:
         return Curve(level_values()[occupied], weight[occupied], total[occupied] / weight[occupied])
 
 
-def _count(data: CaseData, masks: list[NDArray[np.uint8]]) -> NDArray[np.int64]:
+def count_votes(data: CaseData, masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
+    """Count a case's voxels inside the ROI by the level of their probability and their votes, in one pass.
+
+    Args:
+        data: The case; its members are averaged block by block.
+        masks: The K masks whose votes are counted, flat, uint8 0 and 1.
+
+    Returns:
+        int64 (`N_LEVELS`, K + 1).
+    """
     members = [flat(member) for member in data.members]
     inside = None if data.roi is None else flat(data.roi)
     everywhere = np.empty(0, np.uint8)

@@ -54,11 +54,12 @@ class CaseData:
             float32 map on the grid: the mean of the members' probabilities, exactly 0 outside the ROI. A new array.
         """
         rows = [flat(member) for member in self.members]
+        inside = None if self.roi is None else flat(self.roi)
         out = np.empty(rows[0].size, np.float32)
         for part in blocks(out.size):
             out[part] = mean_of(rows, part)
-        if self.roi is not None:
-            out[flat(self.roi) == 0] = 0
+            if inside is not None:
+                out[part][inside[part] == 0] = 0
         return out.reshape(self.grid.shape)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from twintrack.compute.levels import level_of
+from twintrack.compute.levels import levels_of
 
 
 @njit(cache=True)
@@ -24,13 +24,44 @@ def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
         inside: uint8 block; elements with 0 are passed over. An empty array means all.
         counts: int64 array (N_LEVELS, K + 1), added into.
     """
-    bits = p.view(np.uint32)
-    upper = np.float32(1.0) - p
-    upper_bits = upper.view(np.uint32)
+    levels = levels_of(p)
     everywhere = inside.size == 0
     for i in range(p.size):
         if everywhere or inside[i]:
-            counts[level_of(p[i], bits[i], upper_bits[i]), votes[i]] += 1
+            counts[np.uint32(levels[i]), votes[i]] += 1  # unsigned: no test for indices from the end
+
+
+@njit(cache=True)
+def pack_levels(p: Any, votes: Any, inside: Any, chosen: Any, keys: Any) -> Any:
+    """Pack number and votes of those elements of a block that lie at chosen levels.
+
+    Args:
+        p: float32 block; what lies outside [0, 1] counts as 0 or 1.
+        votes: uint8 block.
+        inside: uint8 block; elements with 0 are passed over. An empty array means all.
+        chosen: bool array (N_LEVELS,).
+        keys: uint64 array of the block's size, of which the first are overwritten: the bits of p, then eight bits of
+            votes, so that keys sort by p.
+
+    Returns:
+        How many keys were written, and how many elements inside are above 0.
+    """
+    levels = levels_of(p)
+    bits = p.view(np.uint32)
+    one = np.uint64(np.float32(1.0).view(np.uint32))
+    everywhere = inside.size == 0
+    taken, above = 0, 0
+    for i in range(p.size):
+        if not (everywhere or inside[i]):
+            continue
+        if p[i] > 0.0:
+            above += 1
+        if chosen[np.uint32(levels[i])]:
+            # No -0 nor less, whose bits are those of large numbers.
+            number = min(np.uint64(bits[i]), one) if p[i] > 0.0 else np.uint64(0)
+            keys[taken] = (number << np.uint64(8)) | np.uint64(votes[i])
+            taken += 1
+    return taken, above
 
 
 @njit(cache=True)
@@ -44,11 +75,9 @@ def sum_levels(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> 
         p_sum: float64 array (N_LEVELS,), added into.
         target_sum: float64 array (N_LEVELS,), added into.
     """
-    bits = p.view(np.uint32)
-    upper = np.float32(1.0) - p
-    upper_bits = upper.view(np.uint32)
+    levels = levels_of(p)
     for i in range(p.size):
-        level = level_of(p[i], bits[i], upper_bits[i])
+        level = np.uint32(levels[i])
         count[level] += 1
         p_sum[level] += p[i]
         target_sum[level] += target[i]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from twintrack.errors import InputError
 from twintrack.images import npz
 from twintrack.images.formats import IMAGE_ENDINGS
 from twintrack.images.grid import Grid
-from twintrack.images.nnunet_labels import Foreground, Output, read_output, resolve_foreground
+from twintrack.images.nnunet_labels import Output, read_output, resolve_foreground
 from twintrack.images.read import read_grid
 from twintrack.images.volume import Volume
 
@@ -47,19 +47,23 @@ def read_probability(path: Path, *, foreground: Sequence[str | int] | None = Non
         InputError: If the file is missing, damaged or holds something else; if the foreground is not clear;
             or if array and segmentation do not have the same shape.
     """
-    array, key = _read_array(path)
+    key, shape = _array_shape(path)
     described = _described(path.parent)
-    output = described or Output.unnamed(len(array))
-    if output.channels != len(array):
+    output = described or Output.unnamed(shape[0])
+    if output.channels != shape[0]:
         raise InputError(
-            f"{path}: the array has {len(array)} channels, but {output.source} describes {output.channels} "
+            f"{path}: the array has {shape[0]} channels, but {output.source} describes {output.channels} "
             f"({output.listed()}). Is it the dataset.json of this model?"
         )
     chosen = resolve_foreground(output, foreground, where=str(path))
     if described is None and (not foreground or len(chosen.channels) > 1):
+        array = npz.read_member(path, key)
         _require_softmax(array, path)
-    grid = _grid(path, key, array.shape[1:], output.file_ending)
-    return Volume(_merged(array, chosen).reshape(grid.shape), grid, str(path))
+        channels = array[list(chosen.channels)]
+    else:
+        channels = npz.read_rows(path, key, chosen.channels)
+    grid = _grid(path, key, shape[1:], output.file_ending)
+    return Volume(_merged(channels, chosen.merge).reshape(grid.shape), grid, str(path))
 
 
 def foreground_names(folder: Path, foreground: Sequence[str | int] | None = None) -> tuple[str, ...] | None:
@@ -118,16 +122,15 @@ def _described(folder: Path) -> Output | None:
     return read_output(path) if path.is_file() else None
 
 
-def _read_array(path: Path) -> tuple[NDArray[Any], str]:
-    """Read nnU-Net's array and give its name in the file."""
+def _array_shape(path: Path) -> tuple[str, tuple[int, ...]]:
+    """Give the name of nnU-Net's array in the file, and its shape."""
     key = _array_key(path)
-    array = npz.read_member(path, key)
-    if array.ndim != 4 or array.dtype.kind != "f" or array.size == 0:
+    shape, _, dtype = npz.read_header(path, key)
+    if len(shape) != 4 or dtype.kind != "f" or 0 in shape:
         raise InputError(
-            f"{path}: {key} must be a floating-point array (channel, z, y, x); it is {array.dtype} of shape "
-            f"{array.shape}"
+            f"{path}: {key} must be a floating-point array (channel, z, y, x); it is {dtype} of shape {shape}"
         )
-    return array, key
+    return key, shape
 
 
 def _array_key(path: Path) -> str:
@@ -168,12 +171,13 @@ def _require_softmax(array: NDArray[Any], path: Path) -> None:
         )
 
 
-def _merged(array: NDArray[Any], foreground: Foreground) -> NDArray[np.float32]:
-    merged: NDArray[np.float32] = array[foreground.channels[0]].astype(np.float32)
-    combine = np.add if foreground.merge == "sum" else np.maximum
-    for channel in foreground.channels[1:]:
-        combine(merged, array[channel], out=merged, casting="same_kind")
-    if foreground.merge == "sum" and len(foreground.channels) > 1:
+def _merged(channels: NDArray[Any], merge: Literal["sum", "max"]) -> NDArray[np.float32]:
+    # A view of the first channel would keep the others.
+    merged: NDArray[np.float32] = channels[0].astype(np.float32, copy=len(channels) > 1)
+    combine = np.add if merge == "sum" else np.maximum
+    for channel in channels[1:]:
+        combine(merged, channel, out=merged, casting="same_kind")
+    if merge == "sum" and len(channels) > 1:
         merged[(merged > 1) & (merged < 1 + _ROUNDING)] = 1
     return merged
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from twintrack.calibration.methods.base import ResponseMap
+from twintrack.compute.segments import Segments
 
 UnitNumber = Annotated[float, Field(ge=0, le=1)]
 
@@ -47,3 +48,8 @@ class KnotMap(ResponseMap, ABC):
     @cached_property
     def _between_knots(self) -> partial[Any]:
         return partial(np.interp, xp=np.asarray(self.probability), fp=np.asarray(self.response))
+
+    @cached_property
+    def segments(self) -> Segments:
+        """The same map for blocks of float32 probabilities, to the last bit, and many times as fast."""
+        return Segments.between(np.asarray(self.probability), np.asarray(self.response))
