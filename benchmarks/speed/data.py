@@ -25,7 +25,8 @@ def member(
     logit -= np.float32(radius)
     logit *= np.float32(steepness)
     logit -= np.float32(noise) * np.random.default_rng(seed).standard_normal(shape, np.float32)
-    np.exp(logit, out=logit)
+    with np.errstate(over="ignore"):  # far from the ball: infinite odds against it
+        np.exp(logit, out=logit)
     logit += 1
     np.reciprocal(logit, out=logit)
     logit[logit < LOWEST] = 0

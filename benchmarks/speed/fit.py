@@ -21,6 +21,9 @@ SIZES = {1_000_000: 9, 10_000_000: 5, 50_000_000: 3}
 """Voxels, and how often everything is repeated."""
 
 LARGE = {200_000_000: 3}
+AIMED_AT = 10_000_000
+"""From so many voxels on the aims hold."""
+
 CHECKED = 1_000_000
 """Voxels of the case on which blocks are compared with those of a full sort."""
 
@@ -54,10 +57,11 @@ def of_size(voxels: int, *, repeats: int) -> list[Row]:
     for members, given in ((1, one), (3, case)):
         what = f"{voxels:.0e} voxels, {members} member{'s' if members > 1 else ''}, 5 raters".replace("e+0", "e")
         timings = timed(given, repeats=repeats)
+        fast, costly, exact_fast = (200, 1.5, 40) if voxels >= AIMED_AT else (None, None, None)
         found += [
-            timings.faster(f"fit, {what}", TABLE, SKLEARN, bar=200),
-            timings.costs(f"fit, {what}", TABLE, READING, bar=1.5),
-            timings.faster(f"exact fit, {what}", EXACT, SKLEARN, bar=40),
+            timings.faster(f"fit, {what}", TABLE, SKLEARN, bar=fast),
+            timings.costs(f"fit, {what}", TABLE, READING, bar=costly),
+            timings.faster(f"exact fit, {what}", EXACT, SKLEARN, bar=exact_fast),
             timings.faster(f"fit, {what}", WHOLE, SKLEARN, bar=None),
         ]
     return found

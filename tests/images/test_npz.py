@@ -232,6 +232,14 @@ def test_content_longer_or_shorter_than_the_header_says_is_refused(tmp_path: Pat
             read_volume(tmp_path / "a.npy")
 
 
+def test_a_header_whose_type_is_no_type_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", IMAGE)
+    content = (tmp_path / "a.npy").read_bytes().replace(b"'<f4'", b"',f4'", 1)
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npy"):
+        read_volume(tmp_path / "a.npy")
+
+
 def test_the_file_of_an_array_is_its_name(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGE)
     assert isinstance(read_volume(tmp_path / "a.npy"), Volume)

@@ -39,7 +39,7 @@ def given(cases):
 
 def run(*arguments, timeout=120):
     command = [TWINTRACK, *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", timeout=timeout)
     assert "Traceback" not in done.stderr
     return done
 
@@ -121,7 +121,7 @@ def test_tables_hold_nothing_that_workers_could_read(tmp_path):
 
 
 def children(process):
-    found = subprocess.run(["ps", "--ppid", str(process), "-o", "pid="], check=False, capture_output=True, text=True)
+    found = subprocess.run(["ps", "--ppid", str(process), "-o", "pid="], check=False, capture_output=True, encoding="utf-8")
     return [int(word) for word in found.stdout.split()]
 
 
@@ -155,7 +155,7 @@ def test_an_interrupt_leaves_whole_maps_and_no_process(given, cases, tmp_path, n
         "--workers",
         "2",
     ]
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, encoding="utf-8") as running:
         deadline = time.monotonic() + 60
         while len(list(out.glob("c*.nii.gz"))) < 3:
             assert time.monotonic() < deadline

@@ -253,8 +253,8 @@ def _reading(path: Path) -> Iterator[None]:
     except KeyError as error:
         raise InputError(f"{path}: {error.args[0]}") from error
     # zipfile raises RuntimeError for encrypted members and NotImplementedError for rare compressions; numpy
-    # lets TokenError through for some damaged headers.
-    except (ValueError, RuntimeError, tokenize.TokenError) as error:
+    # lets TokenError and SyntaxError through for some damaged headers.
+    except (ValueError, RuntimeError, SyntaxError, tokenize.TokenError) as error:
         raise InputError(f"{path}: cannot be read as a NumPy file: {error}") from error
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
