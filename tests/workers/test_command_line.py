@@ -121,7 +121,9 @@ def test_tables_hold_nothing_that_workers_could_read(tmp_path):
 
 
 def children(process):
-    found = subprocess.run(["ps", "--ppid", str(process), "-o", "pid="], check=False, capture_output=True, encoding="utf-8")
+    found = subprocess.run(
+        ["ps", "--ppid", str(process), "-o", "pid="], check=False, capture_output=True, encoding="utf-8"
+    )
     return [int(word) for word in found.stdout.split()]
 
 
