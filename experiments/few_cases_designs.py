@@ -80,7 +80,7 @@ def designs_table(cases: Sequence[tt.Case]) -> str:
     nodules = [Nodule(one, CaseSample.of(case, one)) for case in cases if (one := case.read())]
     read = [one.data for one in nodules]
     raw = few_cases.score(read, [one.probability() for one in read])
-    group = groups(cases)
+    group = lidc2d.patient_groups(cases, GROUPS)
     rows = [["raw ensemble", *(few_cases.number(value) for value in raw)]]
     for name, fit in DESIGNS.items():
         found = few_cases.score(read, left_out(fit, nodules, group))
@@ -96,14 +96,6 @@ INTRODUCTION = """<!-- written by experiments/few_cases_designs.py -->
 Nodules of the calibration split that four radiologists drew, {groups}-fold by patient; in brackets the change from the
 raw ensemble. The test split is not in it. "Volume kept": the ensemble's own volumes are kept (t = 0), else the model's
 are taken (t = 1). The reference's networks are like the small U-Nets."""
-
-
-def groups(cases: Sequence[tt.Case]) -> NDArray[np.intp]:
-    """Divide the patients at random; give the group of each case."""
-    names, patient = np.unique([case.patient for case in cases], return_inverse=True)
-    of_name = np.empty(names.size, np.intp)
-    of_name[np.random.default_rng(0).permutation(names.size)] = np.arange(names.size) % GROUPS
-    return of_name[patient]
 
 
 def left_out(

@@ -11,11 +11,13 @@ DIR holds lidc2d/ and lidc2d_predictions/; by default the environment variable T
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 import twintrack as tt
 from twintrack.evaluation.protocols.response import POOLED, SCORES
@@ -73,6 +75,14 @@ def cohort(data: Path, split: str) -> tt.Cohort:
         cases=data / "lidc2d" / "cases.csv",
         split=split,
     )
+
+
+def patient_groups(cases: Sequence[tt.Case], n: int) -> NDArray[np.intp]:
+    """Divide the patients into n groups at random; give the group of each case."""
+    names, patient = np.unique([case.patient for case in cases], return_inverse=True)
+    of_name = np.empty(names.size, np.intp)
+    of_name[np.random.default_rng(0).permutation(names.size)] = np.arange(names.size) % n
+    return of_name[patient]
 
 
 def section(title: str, fitted_on: tt.Cohort, scored_on: tt.Cohort) -> str:

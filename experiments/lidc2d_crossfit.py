@@ -53,7 +53,7 @@ def main(
     images = prepared([read_volume(data / "lidc2d" / case.id / "image.nii.gz").array for case in cases])
     first = [next(iter(case.read(members=False).raters.values())) for case in cases]
     masks = torch.stack([padded(mask.astype(np.int64)) for mask in first])
-    of_case = groups([case.patient for case in cases])
+    of_case = lidc2d.patient_groups(cases, GROUPS)
     for k in range(GROUPS) if group is None else [number - 1 for number in group]:
         learnt, held_out = np.flatnonzero(of_case != k), np.flatnonzero(of_case == k)
         for member in range(MEMBERS):
@@ -63,14 +63,6 @@ def main(
                 print(f"group {k + 1} of {GROUPS}, member {member + 1} of {MEMBERS}", flush=True)
                 network = train(images[learnt], masks[learnt], seed=100 * k + member)
                 write(predict(network, images[held_out]), [cases[i] for i in held_out], files)
-
-
-def groups(patients: list[str]) -> NDArray[np.intp]:
-    """Divide the patients at random; give the group of each case."""
-    names, patient = np.unique(patients, return_inverse=True)
-    of_name = np.empty(names.size, np.intp)
-    of_name[np.random.default_rng(0).permutation(names.size)] = np.arange(names.size) % GROUPS
-    return of_name[patient]
 
 
 def padded(array: NDArray[np.generic]) -> torch.Tensor:

@@ -32,7 +32,8 @@ from twintrack.images.atomic import write_text
 
 SCHEMA_VERSION = 4
 """Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`, version 2
-another one, no `selection`, no `guard` and no case-aware map, version 3 no `rater_field`."""
+another one, no `selection`, no `guard` and no case-aware map, version 3 no `rater_field` and
+a case-aware map of other features, which is refused."""
 
 _FIRST_WITH_SCORES = 3  # version 2 kept drawn over expected volumes instead, which do not tell the scores
 
