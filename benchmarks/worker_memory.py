@@ -21,7 +21,7 @@ from pathlib import Path
 from fit_memory import MIB, make_case
 
 import twintrack as tt
-from twintrack.calibration.write import write_responses
+from twintrack.calibration.writing.responses import write_responses
 
 
 def write_case(case: tt.Case, folder: Path) -> tt.Case:

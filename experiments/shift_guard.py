@@ -23,7 +23,7 @@ from scipy.ndimage import zoom
 from scipy.special import expit, logit
 
 import twintrack as tt
-from twintrack.calibration.guard import ALPHA, FALSE_ALARMS
+from twintrack.calibration.guard.guard import ALPHA, FALSE_ALARMS
 from twintrack.evaluation.bootstrap import patient_weights, weighted_means
 from twintrack.evaluation.tables import as_markdown
 

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import twintrack as tt
-from twintrack.calibration.volume_distribution import (
+from twintrack.calibration.volumes.distribution import (
     VolumeDistribution,
     VolumeModel,
     VolumeSummary,
@@ -188,7 +188,7 @@ interval score; coverage should come to its level or a little above it, the less
 of 8 and of 40 cases are averaged. In brackets 95 % intervals by bootstrap over patients; in bold differences whose
 interval leaves out 0.
 
-* distribution: `twintrack.calibration.volume_distribution`, learnt from maps fitted without the case's fold;
+* distribution: `twintrack.calibration.volumes.distribution`, learnt from maps fitted without the case's fold;
 * distribution, as fitted: the calibration's own (`tt.fit`), learnt from the cases the map was fitted to;
 * pooled ratios: drawn divided by expected volume of the cases the map was fitted to, every case alike;
 * pooled ratios, out of fold: the same from maps fitted without the case's fold;

@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="networks need the extra nnunet")
 pytest.importorskip("nnunetv2", reason="networks need the extra nnunet")
 
 import twintrack as tt
-from twintrack.calibration.write import write_responses
+from twintrack.calibration.writing.responses import write_responses
 from twintrack.pipeline.predict import predict
 from twintrack.segmentation.bundle import RoiSettings
 from twintrack.segmentation.bundle_files import load_bundle

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 import twintrack as tt
-from twintrack.calibration.write import write_responses
+from twintrack.calibration.writing.responses import write_responses
 from twintrack.errors import CalibrationError, InputError, OutputError, TwinTrackWarning
 from twintrack.pipeline.predict import load_calibration_of, predict
 from twintrack.segmentation.bundle_files import load_bundle

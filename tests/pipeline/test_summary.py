@@ -9,8 +9,8 @@ import pytest
 
 import twintrack as tt
 from twintrack.calibration.case_uncertainty import ExpectedInterval
-from twintrack.calibration.volume import VolumeEstimate, VolumeInterval
-from twintrack.calibration.volume_distribution import VolumeDistribution
+from twintrack.calibration.volumes.distribution import VolumeDistribution
+from twintrack.calibration.volumes.volume import VolumeEstimate, VolumeInterval
 from twintrack.pipeline.prediction import Prediction
 from twintrack.pipeline.summary import describe_calibration, summarise
 from twintrack.segmentation.segmentation import Segmentation

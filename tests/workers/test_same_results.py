@@ -12,7 +12,7 @@ import pytest
 import worker_tasks as tasks
 
 import twintrack as tt
-from twintrack.calibration.write import write_responses
+from twintrack.calibration.writing.responses import write_responses
 from twintrack.cohort import map_cases
 from twintrack.errors import CohortError, InputError, TwinTrackWarning, WorkerError
 from twintrack.evaluation import evaluate_structures

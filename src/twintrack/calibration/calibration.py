@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from typing_extensions import Self
 
-from twintrack.calibration.case_summary import CaseSummary
 from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
-from twintrack.calibration.guard import ShiftGuard
+from twintrack.calibration.guard.case_summary import CaseSummary
+from twintrack.calibration.guard.guard import ShiftGuard
 from twintrack.calibration.methods import AnyMap, ConditionalMap
 from twintrack.calibration.outlines.field import RaterField
 from twintrack.calibration.provenance import MERGE, Provenance
 from twintrack.calibration.respond import CaseResponse, respond, respond_in_place
 from twintrack.calibration.selection.choose import Selection
 from twintrack.calibration.uncertainty import Uncertainty
-from twintrack.calibration.volume import VolumeEstimate, estimate_volume
-from twintrack.calibration.volume_distribution import VolumeModel
+from twintrack.calibration.volumes.distribution import VolumeModel
+from twintrack.calibration.volumes.volume import VolumeEstimate, estimate_volume
 from twintrack.cohort import Case, CaseData
 from twintrack.cohort.checks import probability_array
 from twintrack.errors import CalibrationError, TwinTrackWarning
@@ -251,7 +251,7 @@ class Calibration(BaseModel):
             voxel_volume: Volume of one voxel in mm³ (`Grid.voxel_volume`).
 
         Returns:
-            The estimate; see `twintrack.calibration.volume`.
+            The estimate; see `twintrack.calibration.volumes.volume`.
 
         Raises:
             InputError: If a response is not in [0, 1].

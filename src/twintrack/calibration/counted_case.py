@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from twintrack.calibration.case_summary import CaseSummary
+from twintrack.calibration.guard.case_summary import CaseSummary
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.tally import CaseTally
 

@@ -12,7 +12,7 @@ from twintrack.calibration.counted_case import CountedCase, in_order
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.exact import exact_curve
 from twintrack.calibration.fit_masks import check_masks, check_masks_of, with_rater_field
-from twintrack.calibration.guard import ShiftGuard
+from twintrack.calibration.guard.guard import ShiftGuard
 from twintrack.calibration.methods import METHODS, AnyMap, ConditionalMap, fit_map
 from twintrack.calibration.provenance import Provenance
 from twintrack.calibration.rater_weights import rater_weight, vote_correlation, weighted_curve
@@ -25,7 +25,7 @@ from twintrack.calibration.table import ResponseTable, voxel_weight
 from twintrack.calibration.tally import CoarseCounts
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target
 from twintrack.calibration.uncertainty import REPLICATES, Uncertainty, resampled, resampled_curves
-from twintrack.calibration.volume_distribution import VolumeModel
+from twintrack.calibration.volumes.distribution import VolumeModel
 from twintrack.cohort import Case, Cohort, OnBad, Progress
 from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, TwinTrackWarning

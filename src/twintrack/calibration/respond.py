@@ -20,7 +20,7 @@ from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
 from twintrack.calibration.methods.knots import KnotMap
 from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.uncertainty import Uncertainty
-from twintrack.calibration.volume_distribution import VolumeSummary
+from twintrack.calibration.volumes.distribution import VolumeSummary
 from twintrack.cohort import CaseData
 from twintrack.compute.blocks import blocks, flat
 from twintrack.compute.levels import level_histogram

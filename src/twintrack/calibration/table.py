@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.calibration.case_summary import CaseSummary
 from twintrack.calibration.counted_case import CountedCase
 from twintrack.calibration.curve import Curve
+from twintrack.calibration.guard.case_summary import CaseSummary
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target

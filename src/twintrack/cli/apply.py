@@ -39,8 +39,8 @@ def command(
     Example: `twintrack apply calibration.json --members members/a members/b members/c --out responses`
     """
     from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
-    from twintrack.calibration.flags_file import FLAGS  # noqa: PLC0415
-    from twintrack.calibration.write import write_responses  # noqa: PLC0415
+    from twintrack.calibration.writing.flags import FLAGS  # noqa: PLC0415
+    from twintrack.calibration.writing.responses import write_responses  # noqa: PLC0415
 
     fitted = load_calibration(calibration)
     cohort = options.cohort_from(

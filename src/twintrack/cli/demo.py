@@ -149,7 +149,7 @@ def _calibrate(cases: Cohort, method: str, file: Path) -> Calibration:
 
 def _predict(segmenter: Segmenter | None, calibration: Calibration, cases: Cohort, folder: Path) -> str:
     """Write what is predicted, from the CTs where there are networks; say what was written."""
-    from twintrack.calibration.write import write_responses  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.calibration.writing.responses import write_responses  # noqa: PLC0415  (keeps --help fast)
     from twintrack.pipeline.predict import predict  # noqa: PLC0415
     from twintrack.segmentation.cts import find_cts  # noqa: PLC0415
 

@@ -20,7 +20,7 @@ class Flagged:
         self.reasons: dict[str, list[str]] = {}
 
     def __call__(self, case: Named, reasons: Sequence[str]) -> None:
-        """Note a case; the signature is `twintrack.calibration.write.OnFlagged`."""
+        """Note a case; the signature is `twintrack.calibration.writing.responses.OnFlagged`."""
         self.reasons[case.id] = list(reasons)
 
     def show(self, *, n_cases: int, where: str, calibration: Calibration) -> None:

@@ -38,8 +38,8 @@ def command(
     Example: `twintrack masks calibration.json --members members/a members/b members/c --number 20 --out masks`
     """
     from twintrack.calibration import load_calibration  # noqa: PLC0415  (keeps --help fast)
-    from twintrack.calibration.flags_file import FLAGS  # noqa: PLC0415
-    from twintrack.calibration.write_masks import write_masks  # noqa: PLC0415
+    from twintrack.calibration.writing.flags import FLAGS  # noqa: PLC0415
+    from twintrack.calibration.writing.masks import write_masks  # noqa: PLC0415
 
     fitted = load_calibration(calibration)
     ending = segment_options.require_writable_ending(ending)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twintrack.calibration import Calibration
 from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
-from twintrack.calibration.volume import VolumeEstimate
+from twintrack.calibration.volumes.volume import VolumeEstimate
 from twintrack.cohort import Case
 from twintrack.images import Volume
 from twintrack.pipeline.agreement import agreement_levels

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from twintrack.calibration import Calibration
-from twintrack.calibration.volume_record import volume_record
+from twintrack.calibration.volumes.record import volume_record
 from twintrack.pipeline.agreement import volumes_at_least
 from twintrack.pipeline.prediction import Prediction
 from twintrack.segmentation.write import describe
@@ -27,7 +27,7 @@ def summarise(prediction: Prediction) -> dict[str, Any]:
       (`twintrack.segmentation.write.describe`); ``notes``: what a reader must know of it, in words;
     * ``flags``: in what the case is unlike those of the calibration, in words; empty where it is like them;
     * ``expected_volume_mm3``, ``expected_interval``, ``interval``, ``no_interval`` and ``distribution``: see
-      `twintrack.calibration.volume_record`;
+      `twintrack.calibration.volumes.record`;
     * ``n_raters`` (K) and ``at_least_mm3``: for k = 1 … K the volume where at least k of K experts are to be expected;
     * ``highest_response``.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from twintrack.calibration.case_summary import CaseSummary
 from twintrack.calibration.counted_case import CountedCase, in_order
+from twintrack.calibration.guard.case_summary import CaseSummary
 from twintrack.calibration.provenance import MERGE
 from twintrack.calibration.record import CaseRecord
 from twintrack.calibration.table import ResponseTable, Weighting, voxel_weight

@@ -1,7 +1,7 @@
 """The volume that a response map expects, and how far a further rater's may lie from it.
 
 The sum of the responses times the voxel volume is the expected volume. How the volumes that experts draw are
-distributed is learnt from the calibration cases (`twintrack.calibration.volume_distribution`); what a case contributes
+distributed is learnt from the calibration cases (`twintrack.calibration.volumes.distribution`); what a case contributes
 is counted while the response table is filled, so that nothing has to be read again after the fit.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from twintrack.calibration.volume_distribution import VolumeDistribution, VolumeModel, VolumeSummary
+from twintrack.calibration.volumes.distribution import VolumeDistribution, VolumeModel, VolumeSummary
 
 LEVEL = 0.9
 """How often an interval is to hold the volume that a further rater draws."""

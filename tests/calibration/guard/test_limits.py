@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from twintrack.calibration.limits import prediction_interval, upper_limit
+from twintrack.calibration.guard.limits import prediction_interval, upper_limit
 
 NOTHING = np.empty(0)
 VALUES = st.lists(st.floats(-10, 10), min_size=3, max_size=40)

@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 import twintrack as tt
-from twintrack.calibration.write import write_responses
+from twintrack.calibration.writing.responses import write_responses
 from twintrack.errors import CalibrationError, CohortError
 from twintrack.images import Grid, Volume
 

@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.special import expit, logit
 
 import twintrack as tt
-from twintrack.calibration.case_summary import BINS, CaseSummary
-from twintrack.calibration.guard import ALPHA, FALSE_ALARMS, FEWEST, N_COMPARISONS, ShiftGuard
+from twintrack.calibration.guard.case_summary import BINS, CaseSummary
+from twintrack.calibration.guard.guard import ALPHA, FALSE_ALARMS, FEWEST, N_COMPARISONS, ShiftGuard
 from twintrack.errors import CalibrationError, TwinTrackWarning
 
 from .conftest import make_case

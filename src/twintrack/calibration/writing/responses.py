@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.calibration.calibration import Calibration
-from twintrack.calibration.flags_file import FLAGS, OnFlagged, write_flags
 from twintrack.calibration.respond import CaseResponse
-from twintrack.calibration.volume_record import volume_record
+from twintrack.calibration.volumes.record import volume_record
+from twintrack.calibration.writing.flags import FLAGS, OnFlagged, write_flags
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, OutputError
@@ -48,10 +48,10 @@ def write_responses(
     progress: Progress | None = None,
     executor: Executor | None = None,
 ) -> list[Path]:
-    """Write the response map of every case, `FLAGS` (`twintrack.calibration.flags_file`) and `VOLUMES`.
+    """Write the response map of every case, `FLAGS` (`twintrack.calibration.writing.flags`) and `VOLUMES`.
 
     `VOLUMES` is JSON: ``schema_version`` and ``cases``, for each case ``files`` (its maps, relative to the folder) and
-    its volume (`twintrack.calibration.volume_record`). Both files of an earlier call are deleted before the first map
+    its volume (`twintrack.calibration.volumes.record`). Both files of an earlier call are deleted before the first map
     is written. They are written last, also where an error ends the call: they then speak of the maps that were written.
 
     Args:

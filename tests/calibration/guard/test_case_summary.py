@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy.special import expit, logit
 
 import twintrack as tt
-from twintrack.calibration.case_summary import BINS, FLOOR, CaseSummary, CaseSums
+from twintrack.calibration.guard.case_summary import BINS, FLOOR, CaseSummary, CaseSums
 
 from .conftest import make_case
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.integrate import quad
 
-from twintrack.calibration.volume_distribution import (
+from twintrack.calibration.volumes.distribution import (
     FEWEST_TO_CHOOSE,
     VolumeDistribution,
     VolumeModel,

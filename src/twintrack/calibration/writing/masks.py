@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.calibration.calibration import Calibration
-from twintrack.calibration.flags_file import OnFlagged, write_flags
 from twintrack.calibration.outlines import RaterField, case_seed, each_mask
-from twintrack.calibration.volume_distribution import VolumeSummary
-from twintrack.calibration.write import place_of
+from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.writing.flags import OnFlagged, write_flags
+from twintrack.calibration.writing.responses import place_of
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
 from twintrack.errors import CalibrationError, CohortError, InputError, OutputError
 from twintrack.images import Volume, write_volume

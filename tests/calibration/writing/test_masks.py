@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 import twintrack as tt
 from twintrack.calibration.outlines import RaterField, case_seed, sample_masks
-from twintrack.calibration.write_masks import write_masks
+from twintrack.calibration.writing.masks import write_masks
 from twintrack.errors import CalibrationError, CohortError, InputError, OutputError, TwinTrackWarning
 from twintrack.images import Grid, Volume
 

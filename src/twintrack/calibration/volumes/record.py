@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from twintrack.calibration.case_uncertainty import ExpectedInterval
-from twintrack.calibration.volume import VolumeEstimate, VolumeInterval
-from twintrack.calibration.volume_distribution import VolumeDistribution
+from twintrack.calibration.volumes.distribution import VolumeDistribution
+from twintrack.calibration.volumes.volume import VolumeEstimate, VolumeInterval
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Where the distribution of a further rater's volume is written down."""

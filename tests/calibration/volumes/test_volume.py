@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import twintrack as tt
 from twintrack.calibration.tally import CaseTally
-from twintrack.calibration.volume import LEVEL, VolumeInterval, estimate_volume
-from twintrack.calibration.volume_distribution import VolumeModel, VolumeSummary
+from twintrack.calibration.volumes.distribution import VolumeModel, VolumeSummary
+from twintrack.calibration.volumes.volume import LEVEL, VolumeInterval, estimate_volume
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CalibrationError, InputError
 

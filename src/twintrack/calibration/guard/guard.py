@@ -2,7 +2,7 @@
 
 A calibration is right for cases like those it was fitted on. Whether a new case is like them shows, without any rater,
 in what its members say: `CaseSummary`. Seven comparisons are made, each so that one case in 140 that is like the others
-is flagged (`twintrack.calibration.limits` says with which promise), hence at most one in twenty by any of them:
+is flagged (`twintrack.calibration.guard.limits` says with which promise), hence at most one in twenty by any of them:
 
 * its volume V;
 * the width of its unsure border: Σp(1 − p) over the surface of the ball (disk) of volume V. Unlike the share of unsure
@@ -33,8 +33,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import expit, logit
 from typing_extensions import Self
 
-from twintrack.calibration.case_summary import FLOOR, CaseSummary
-from twintrack.calibration.limits import prediction_interval, upper_limit
+from twintrack.calibration.guard.case_summary import FLOOR, CaseSummary
+from twintrack.calibration.guard.limits import prediction_interval, upper_limit
 
 FALSE_ALARMS = 0.05
 """How often a case that is like the calibration cases may be flagged."""

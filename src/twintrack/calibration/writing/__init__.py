@@ -1,0 +1,1 @@
+"""What is written for a cohort: response maps, whole masks, volumes and flags."""
