@@ -37,12 +37,13 @@ _HOST_DEVICES = ("cpu", "mps")
 def respond(calibration: Calibration, probability: torch.Tensor, *, roi: torch.Tensor | None = None) -> torch.Tensor:
     """Turn probabilities into responses by a map of the probability alone, where the tensor is.
 
-    On the CPU the tensor's memory is read as a NumPy array and the result is a tensor over NumPy's memory:
-    one volume is allocated, that of the result, and the numbers are those of `Calibration.apply`. On another device the map is evaluated
-    there, in float64, block by block; nothing but the map's few parameters and two numbers that say whether all
-    probabilities are in range passes between host and device. Responses then differ from NumPy's by the rounding of
-    float64 sums, at most one unit in the last place of float32 (6e-8). As with an array, nothing is known of the case,
-    so that it is not compared with the fitted ones (`respond_to_case` does).
+    On the CPU the tensor's memory is read as a NumPy array and the result is a tensor over NumPy's memory: one volume
+    is allocated, that of the result, and the numbers are those of `Calibration.apply`. On another device the map is
+    evaluated there, in float64, block by block; nothing but the map's few parameters and two numbers that say whether
+    all probabilities are in range passes between host and device. Responses then differ from NumPy's by the rounding
+    of float64 sums, at most one unit in the last place of float32 (6e-8; shown on the CPU, where there was no other
+    device). As with an array, nothing is known of the case, so that it is not compared with the fitted ones
+    (`respond_to_case` does).
 
     Args:
         calibration: Any but a case-aware one.
