@@ -1,0 +1,173 @@
+"""The folder in which the commands of the pages are run: made-up files under the names that the pages use.
+
+Names in capitals stand for what a reader has. `PRODUCTS` are what a page may use that another page shows how to make;
+they are laid into the folder when a command names them and nothing before it made them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+import twintrack as tt
+from twintrack.calibration.writing.responses import write_responses
+from twintrack.evaluation import write_evaluation
+from twintrack.segmentation.bundle import Bundle, MemberEntry
+from twintrack.segmentation.bundle_files import write_bundle
+
+from ..segmentation import tiny_nnunet  # noqa: TID252  (the maker of networks)
+
+SHAPE, SPACING = (6, 14, 16), (2.5, 1.2, 1.0)
+MEMBERS = ("MEMBER_1", "MEMBER_2", "MEMBER_3")
+SPLITS = {"calibration": 6, "test": 3, "part_1": 2, "part_2": 2}
+LABELS = {"background": 0, "tumour": 1}
+RESULT_FOLDERS = {"COARSE": "pancreas", "FINE_1": "tumour", "FINE_2": "tumour", "FINE_3": "tumour"}
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """One case: a ball that members see through noise and raters draw more or less generously."""
+
+    members: list[NDArray[np.float32]]
+    raters: list[NDArray[np.uint8]]
+    vessels: NDArray[np.uint8]
+    ct: NDArray[np.int16]
+
+
+def simulate(seed: int) -> Simulated:
+    """Make up a case."""
+    rng = np.random.default_rng(seed)
+    places = np.meshgrid(*(np.arange(size) * step for size, step in zip(SHAPE, SPACING, strict=True)), indexing="ij")
+    middle = [size * step / 2 + rng.normal(0, 0.5) for size, step in zip(SHAPE, SPACING, strict=True)]
+    distance = np.sqrt(sum((place - centre) ** 2 for place, centre in zip(places, middle, strict=True)))
+    radius = rng.uniform(3.0, 5.0)
+    logits = [2.0 * (radius - distance) + rng.normal(0, 1, SHAPE) for _ in MEMBERS]
+    raters = [distance + rng.normal(0, 0.3, SHAPE) < radius + drift for drift in (-0.5, 0.0, 0.5, 1.0)]
+    vessels = np.zeros(SHAPE, np.uint8)
+    for label, column in enumerate((1, 4, 7, 10, 13), start=1):
+        vessels[:, 4:7, column : column + 2] = label
+    return Simulated(
+        [(1 / (1 + np.exp(-logit))).astype(np.float32) for logit in logits],
+        [rater.astype(np.uint8) for rater in raters],
+        vessels,
+        (40 + 60 * (distance < radius) + rng.normal(0, 20, SHAPE)).round().astype(np.int16),
+    )
+
+
+def write_image(path: Path, array: NDArray[np.generic]) -> None:
+    """Write an image on the world's grid."""
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(SPACING[::-1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(image, str(path))
+
+
+def write_prediction(folder: Path, name: str, probability: NDArray[np.float32]) -> None:
+    """Write a member's prediction as nnU-Net v2 does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").write_text(json.dumps({"labels": LABELS, "file_ending": ".nii.gz"}))
+    np.savez_compressed(folder / f"{name}.npz", probabilities=np.stack([1 - probability, probability]))
+    write_image(folder / f"{name}.nii.gz", (probability > 0.5).astype(np.uint8))
+
+
+def make_world(root: Path) -> None:
+    """Write what a reader has."""
+    rows = []
+    for split, number in SPLITS.items():
+        for _ in range(number):
+            name = f"case_{len(rows) + 1:02d}"
+            case = simulate(len(rows))
+            for k, mask in enumerate(case.raters, start=1):
+                write_image(root / "RATERS" / name / f"annotation_{k}.nii.gz", mask)
+            write_image(root / "RATERS" / name / "vessels.nii.gz", case.vessels)
+            write_image(root / "RATERS" / name / "image.nii.gz", case.ct)
+            for folder, member in zip(MEMBERS, case.members, strict=True):
+                write_prediction(root / folder, name, member)
+            rows.append({"case": name, "patient": f"p{name}", "split": split})
+    with (root / "cases.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ["case", "patient", "split"])
+        table.writeheader()
+        table.writerows(rows)
+    fitted("calibration", root).save(root / "calibration.json")
+    _make_models(root)
+
+
+def _make_models(root: Path) -> None:
+    """Write a CT, a bundle of predictions that were made of it elsewhere, and folders of networks with random weights."""
+    case = simulate(99)
+    write_image(root / "ct.nii.gz", case.ct)
+    for name, member in zip(MEMBERS, case.members, strict=True):
+        write_prediction(root / "elsewhere" / name, "ct", member)
+    (root / "BUNDLE").mkdir()
+    # Absolute: the world is copied, and a bundle's predictions lie outside it.
+    members = tuple(MemberEntry(name=name, kind="precomputed", path=str(root / "elsewhere" / name)) for name in MEMBERS)
+    write_bundle(root / "BUNDLE", Bundle(name="b", structure="s", members=members, foreground=("tumour",)))
+    for number, (folder, label) in enumerate(RESULT_FOLDERS.items()):
+        dataset = tiny_nnunet.make_dataset({"background": 0, label: 1})
+        tiny_nnunet.write_result_folder(root / folder, dataset=dataset, seed=number)
+
+
+def cohort(split: str, root: Path) -> tt.Cohort:
+    """Find the cases of a split."""
+    members = [root / name for name in MEMBERS]
+    return tt.find_cohort(raters=root / "RATERS", members=members, cases=root / "cases.csv", split=split)
+
+
+def fitted(split: str, root: Path, method: str | None = None) -> tt.Calibration:
+    """Fit to a split."""
+    return tt.fit(cohort(split, root), method=method, replicates=5)
+
+
+def _site_b(root: Path, path: Path) -> None:
+    cases = [simulate(seed) for seed in range(200, 203)]
+    tt.save_table(
+        tt.tabulate(
+            tt.Case(f"b{k}", members=case.members, raters=case.raters, spacing=SPACING, foreground=("tumour",))
+            for k, case in enumerate(cases)
+        ),
+        path,
+    )
+
+
+def _scores(root: Path, path: Path, method: str = "isotonic") -> None:
+    write_evaluation(tt.evaluate(cohort("test", root), calibration=fitted("calibration", root, method)), path)
+
+
+PRODUCTS = {
+    "part_2.table": lambda root, path: tt.save_table(tt.tabulate(cohort("part_2", root)), path),
+    "site_b.table": _site_b,
+    "scores": _scores,
+    "scores-of-one-method": _scores,
+    "scores-of-another": lambda root, path: _scores(root, path, "platt"),
+    "responses": lambda root, path: write_responses(
+        fitted("calibration", root, "isotonic"), cohort("test", root), folder=path
+    ),
+}
+"""What a page may name that another one shows how to make: given the world and where to."""
+
+
+def variables() -> dict[str, object]:
+    """What the snippets call by a name and do not make: arrays of one case."""
+    case = simulate(77)
+    return {
+        **{f"p{k}": member for k, member in enumerate(case.members, start=1)},
+        **{f"m{k}": mask for k, mask in enumerate(case.raters, start=1)},
+    }
+
+
+def lay(word: str, world: Path, template: Path) -> None:
+    """Lay a product into a world where a command names it and nothing made it."""
+    if word not in PRODUCTS or (world / word).exists():
+        return
+    kept = template.parent / "products" / word
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        PRODUCTS[word](template, kept)
+    (shutil.copytree if kept.is_dir() else shutil.copy)(kept, world / word)
