@@ -1,10 +1,10 @@
-"""What the pages show and the tests do not run, each with its reason. An entry that no page shows any more fails too."""
+"""What the pages show and the tests do not run, each with its reason. An entry that no page shows fails too."""
 
 from __future__ import annotations
 
 EXCUSED = {
     r"pip install ": "installs packages; the install itself is what `make demo` and `make test` begin with",
-    r"make (demo|test|evidence)": "makes an environment and takes minutes; demo and test are what every change must pass",
+    r"make (demo|test|evidence)": "makes an environment and takes minutes; every change must pass demo and test",
     r"twintrack train ": "trains for minutes at least; the tests of training run its steps on tiny networks",
     r"dask (scheduler|worker)": "listens until it is stopped; the tests of workers start both",
     r".*--scheduler tcp://HOST": "needs a scheduler; the tests of workers run it on one of their own",

@@ -100,7 +100,7 @@ def make_world(root: Path) -> None:
 
 
 def _make_models(root: Path) -> None:
-    """Write a CT, a bundle of predictions that were made of it elsewhere, and folders of networks with random weights."""
+    """Write a CT, a bundle of predictions made of it elsewhere, and folders of networks with random weights."""
     case = simulate(99)
     write_image(root / "ct.nii.gz", case.ct)
     for name, member in zip(MEMBERS, case.members, strict=True):
