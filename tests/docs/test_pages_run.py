@@ -6,10 +6,12 @@ make, or `world.py`; what cannot be run belongs into `excused.py`.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from .pages import NOT_RUN, PAGES, PYTHON, REPOSITORY, SHELL, blocks_of, inline_
 
 if not has_nnunet():
     pytest.skip("pages show networks: the extra nnunet is not installed", allow_module_level=True)
+pytest.importorskip("monai")
 
 from .world import lay, make_world, variables
 
@@ -79,7 +82,8 @@ def run(command: str, world: Path, template: Path, *, where: str) -> None:
             main(words[1:])
         code = stopped.value.code or 0
     else:
-        code = subprocess.run(["bash", "-c", command], cwd=world, check=False, timeout=120).returncode
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        code = subprocess.run(["bash", "-c", command], cwd=world, env=environment, check=False).returncode
     assert code == 0, f"{where}: {command}"
 
 

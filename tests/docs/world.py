@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
+from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 import twintrack as tt
@@ -105,6 +107,10 @@ def _make_models(root: Path) -> None:
     write_image(root / "ct.nii.gz", case.ct)
     for name, member in zip(MEMBERS, case.members, strict=True):
         write_prediction(root / "elsewhere" / name, "ct", member)
+    _write_total_segmentator(root / "TOTAL")
+    (root / "PANCREAS_MEMBER").mkdir()
+    for k in range(1, 4):
+        (root / f"PROMPT_{k}").mkdir()
     (root / "BUNDLE").mkdir()
     # Absolute: the world is copied, and a bundle's predictions lie outside it.
     members = tuple(MemberEntry(name=name, kind="precomputed", path=str(root / "elsewhere" / name)) for name in MEMBERS)
@@ -112,6 +118,36 @@ def _make_models(root: Path) -> None:
     for number, (folder, label) in enumerate(RESULT_FOLDERS.items()):
         dataset = tiny_nnunet.make_dataset({"background": 0, label: 1})
         tiny_nnunet.write_result_folder(root / folder, dataset=dataset, seed=number)
+
+
+def _write_total_segmentator(folder: Path) -> None:
+    """Write what TotalSegmentator saves of a CT in RAS: on a coarser grid, softmax and the labels it gives."""
+    logits = np.random.default_rng(5).normal(size=(9, 5, 6, 5))
+    softmax = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
+    labels = sitk.GetImageFromArray(softmax.argmax(axis=0).astype(np.uint8))
+    labels.SetSpacing((3.0, 3.0, 3.0))
+    labels.SetOrigin((15.0, 16.8, 0.0))
+    labels.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    folder.mkdir()
+    np.savez_compressed(folder / "ct.npz", probabilities=softmax)
+    sitk.WriteImage(labels, str(folder / "ct.nii.gz"))
+
+
+class Session:
+    """Stands in for nnInteractive's: marks a ball around each point in its target buffer."""
+
+    def __init__(self) -> None:
+        self.target_buffer = np.zeros(SHAPE, np.uint8)
+
+    def reset_interactions(self) -> None:
+        """Empty the buffer, as it does."""
+        self.target_buffer[:] = 0
+
+    def add_point_interaction(self, point: tuple[int, int, int], *, include_interaction: bool) -> None:
+        """Mark what lies near."""
+        places = np.meshgrid(*(np.arange(size) for size in SHAPE), indexing="ij")
+        distance = sum((place - centre) ** 2 for place, centre in zip(places, point, strict=True))
+        self.target_buffer[distance < 9] = int(include_interaction)
 
 
 def cohort(split: str, root: Path) -> tt.Cohort:
@@ -154,9 +190,21 @@ PRODUCTS = {
 
 
 def variables() -> dict[str, object]:
-    """What the snippets call by a name and do not make: arrays of one case."""
+    """What the snippets call by a name and do not make: arrays of a case, and the same as others have them."""
     case = simulate(77)
+    affine = torch.diag(torch.tensor([*SPACING[::-1], 1.0], dtype=torch.float64))
+    softmax = [np.stack([1 - member, member]).transpose(0, 3, 2, 1).copy() for member in case.members]
+    ct = sitk.GetImageFromArray(case.ct)
+    ct.SetSpacing(SPACING[::-1])
     return {
+        "item": {f"pred_{k}": MetaTensor(torch.from_numpy(p), affine=affine) for k, p in enumerate(softmax, start=1)},
+        "probability": torch.from_numpy(case.members[0]),
+        "p_of_voxels": case.members[0].reshape(-1, 1),
+        "r_of_voxels": np.mean(case.raters, axis=0).ravel(),
+        "patients": np.arange(case.ct.size) % 5,
+        "session": Session(),
+        "prompts": [(3, 6, 7), (3, 7, 7), (2, 7, 8)],
+        "ct": ct,
         **{f"p{k}": member for k, member in enumerate(case.members, start=1)},
         **{f"m{k}": mask for k, mask in enumerate(case.raters, start=1)},
     }

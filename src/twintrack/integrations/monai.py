@@ -53,7 +53,7 @@ class CalibrateResponsed(MapTransform):  # type: ignore[misc]  # MONAI is not lo
         InputError: If `merge` is unknown or no channel is named in `channels`.
 
     Examples:
-        In a bundle's configuration::
+        In a bundle's configuration:
 
             {"_target_": "twintrack.integrations.monai.CalibrateResponsed", "keys": ["pred"],
              "calibration": "calibration.json", "channels": [2], "output_key": "response"}
