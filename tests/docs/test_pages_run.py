@@ -20,6 +20,7 @@ import typer
 
 from twintrack.cli import main
 from twintrack.cli.main import app
+from twintrack.errors import TwinTrackWarning
 from twintrack.segmentation.extra import has_nnunet
 
 from .excused import EXCUSED
@@ -53,7 +54,7 @@ def test_the_commands_and_snippets_of_a_page_run(page, template, tmp_path, monke
     world = tmp_path / "world"
     shutil.copytree(template, world)
     monkeypatch.chdir(world)
-    names = {"__name__": "__main__", **variables()}
+    names = {"__name__": "__main__", **variables(template)}
     for block in blocks_of(page):
         if block.language in NOT_RUN:
             continue
@@ -62,7 +63,7 @@ def test_the_commands_and_snippets_of_a_page_run(page, template, tmp_path, monke
                 continue
             if block.language in PYTHON:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", UserWarning)  # made-up cases are few and unlike real ones
+                    warnings.simplefilter("ignore", TwinTrackWarning)  # made-up cases are few and unlike real ones
                     exec(compile(step, block.where, "exec"), names)
             else:
                 run(step, world, template, where=block.where)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from numpy.typing import NDArray
 
 import twintrack as tt
 from twintrack.calibration.writing.responses import write_responses
+from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation import write_evaluation
 from twintrack.segmentation.bundle import Bundle, MemberEntry
 from twintrack.segmentation.bundle_files import write_bundle
 
+from ..images import dicom_maker  # noqa: TID252  (the maker of series)
 from ..segmentation import tiny_nnunet  # noqa: TID252  (the maker of networks)
 
-SHAPE, SPACING = (6, 14, 16), (2.5, 1.2, 1.0)
+SHAPE, SPACING, ORIGIN = (6, 14, 16), (2.5, 0.8, 0.7), (-12.0, 7.0, 40.0)
+"""The grid of everything: that of the series that `dicom_maker` writes."""
 MEMBERS = ("MEMBER_1", "MEMBER_2", "MEMBER_3")
 SPLITS = {"calibration": 6, "test": 3, "part_1": 2, "part_2": 2}
 LABELS = {"background": 0, "tumour": 1}
@@ -67,6 +71,7 @@ def write_image(path: Path, array: NDArray[np.generic]) -> None:
     """Write an image on the world's grid."""
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(SPACING[::-1])
+    image.SetOrigin(ORIGIN)
     path.parent.mkdir(parents=True, exist_ok=True)
     sitk.WriteImage(image, str(path))
 
@@ -102,11 +107,14 @@ def make_world(root: Path) -> None:
 
 
 def _make_models(root: Path) -> None:
-    """Write a CT, a bundle of predictions made of it elsewhere, and folders of networks with random weights."""
+    """Write a CT, also as a DICOM series, a bundle of what was predicted elsewhere, and networks of random weights."""
     case = simulate(99)
     write_image(root / "ct.nii.gz", case.ct)
+    dicom_maker.write_series(root / "ct_series", case.ct)
     for name, member in zip(MEMBERS, case.members, strict=True):
         write_prediction(root / "elsewhere" / name, "ct", member)
+        write_prediction(root / "elsewhere" / name, "ct_series", member)
+    write_image(root / "response.nii.gz", np.mean(case.members, axis=0))
     _write_total_segmentator(root / "TOTAL")
     (root / "PANCREAS_MEMBER").mkdir()
     for k in range(1, 4):
@@ -126,7 +134,7 @@ def _write_total_segmentator(folder: Path) -> None:
     softmax = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
     labels = sitk.GetImageFromArray(softmax.argmax(axis=0).astype(np.uint8))
     labels.SetSpacing((3.0, 3.0, 3.0))
-    labels.SetOrigin((15.0, 16.8, 0.0))
+    labels.SetOrigin((0.0, 18.0, 40.0))
     labels.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     folder.mkdir()
     np.savez_compressed(folder / "ct.npz", probabilities=softmax)
@@ -176,27 +184,39 @@ def _scores(root: Path, path: Path, method: str = "isotonic") -> None:
     write_evaluation(tt.evaluate(cohort("test", root), calibration=fitted("calibration", root, method)), path)
 
 
+def _responses(root: Path, path: Path) -> None:
+    """Apply to the test cases, and to the series."""
+    others = tt.find_cohort(members=[root / "elsewhere" / name for name in MEMBERS])
+    cases = tt.Cohort([*cohort("test", root), *others])
+    write_responses(fitted("calibration", root, "isotonic"), cases, folder=path)
+
+
 PRODUCTS = {
     "part_2.table": lambda root, path: tt.save_table(tt.tabulate(cohort("part_2", root)), path),
     "site_b.table": _site_b,
     "scores": _scores,
     "scores-of-one-method": _scores,
     "scores-of-another": lambda root, path: _scores(root, path, "platt"),
-    "responses": lambda root, path: write_responses(
-        fitted("calibration", root, "isotonic"), cohort("test", root), folder=path
-    ),
+    "responses": _responses,
 }
 """What a page may name that another one shows how to make: given the world and where to."""
 
 
-def variables() -> dict[str, object]:
-    """What the snippets call by a name and do not make: arrays of a case, and the same as others have them."""
+def variables(root: Path) -> dict[str, object]:
+    """What the snippets call by a name and do not make: cases, arrays of one, and the same as other tools have them."""
     case = simulate(77)
     affine = torch.diag(torch.tensor([*SPACING[::-1], 1.0], dtype=torch.float64))
     softmax = [np.stack([1 - member, member]).transpose(0, 3, 2, 1).copy() for member in case.members]
     ct = sitk.GetImageFromArray(case.ct)
     ct.SetSpacing(SPACING[::-1])
+    ct.SetOrigin(ORIGIN)
     return {
+        "cases": cohort("calibration", root),
+        "calibration_cases": cohort("calibration", root),
+        "test_cases": cohort("test", root),
+        "new_cases": cohort("part_1", root),
+        "case": next(iter(cohort("test", root))),
+        "calibration": tt.load_calibration(root / "calibration.json"),
         "item": {f"pred_{k}": MetaTensor(torch.from_numpy(p), affine=affine) for k, p in enumerate(softmax, start=1)},
         "probability": torch.from_numpy(case.members[0]),
         "p_of_voxels": case.members[0].reshape(-1, 1),
@@ -217,5 +237,7 @@ def lay(word: str, world: Path, template: Path) -> None:
     kept = template.parent / "products" / word
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
-        PRODUCTS[word](template, kept)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TwinTrackWarning)  # made-up cases are few and unlike each other
+            PRODUCTS[word](template, kept)
     (shutil.copytree if kept.is_dir() else shutil.copy)(kept, world / word)
