@@ -6,6 +6,7 @@ they are laid into the folder when a command names them and nothing before it ma
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
@@ -20,7 +21,7 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 
 import twintrack as tt
-from twintrack.calibration.writing.responses import write_responses
+from twintrack.cli import main
 from twintrack.errors import TwinTrackWarning
 from twintrack.evaluation import write_evaluation
 from twintrack.segmentation.bundle import Bundle, MemberEntry
@@ -110,7 +111,7 @@ def _make_models(root: Path) -> None:
     """Write a CT, also as a DICOM series, a bundle of what was predicted elsewhere, and networks of random weights."""
     case = simulate(99)
     write_image(root / "ct.nii.gz", case.ct)
-    dicom_maker.write_series(root / "ct_series", case.ct)
+    dicom_maker.write_series(root / "ct_series", case.ct, tags={"0020|0052": "1.2.826.0.1.3680043.2.1125.3"})
     for name, member in zip(MEMBERS, case.members, strict=True):
         write_prediction(root / "elsewhere" / name, "ct", member)
         write_prediction(root / "elsewhere" / name, "ct_series", member)
@@ -122,7 +123,9 @@ def _make_models(root: Path) -> None:
     (root / "BUNDLE").mkdir()
     # Absolute: the world is copied, and a bundle's predictions lie outside it.
     members = tuple(MemberEntry(name=name, kind="precomputed", path=str(root / "elsewhere" / name)) for name in MEMBERS)
-    write_bundle(root / "BUNDLE", Bundle(name="b", structure="s", members=members, foreground=("tumour",)))
+    shutil.copy(root / "calibration.json", root / "BUNDLE")
+    bundle = Bundle(name="b", structure="s", members=members, foreground=("tumour",), calibration="calibration.json")
+    write_bundle(root / "BUNDLE", bundle)
     for number, (folder, label) in enumerate(RESULT_FOLDERS.items()):
         dataset = tiny_nnunet.make_dataset({"background": 0, label: 1})
         tiny_nnunet.write_result_folder(root / folder, dataset=dataset, seed=number)
@@ -185,10 +188,10 @@ def _scores(root: Path, path: Path, method: str = "isotonic") -> None:
 
 
 def _responses(root: Path, path: Path) -> None:
-    """Apply to the test cases, and to the series."""
-    others = tt.find_cohort(members=[root / "elsewhere" / name for name in MEMBERS])
-    cases = tt.Cohort([*cohort("test", root), *others])
-    write_responses(fitted("calibration", root, "isotonic"), cases, folder=path)
+    """Apply to the CT and to the series."""
+    members = [str(root / "elsewhere" / name) for name in MEMBERS]
+    with contextlib.suppress(SystemExit):
+        main(["apply", str(root / "calibration.json"), "--members", *members, "--out", str(path)])
 
 
 PRODUCTS = {
@@ -211,6 +214,7 @@ def variables(root: Path) -> dict[str, object]:
     ct.SetSpacing(SPACING[::-1])
     ct.SetOrigin(ORIGIN)
     return {
+        "tt": tt,
         "cases": cohort("calibration", root),
         "calibration_cases": cohort("calibration", root),
         "test_cases": cohort("test", root),
@@ -231,13 +235,14 @@ def variables(root: Path) -> dict[str, object]:
 
 
 def lay(word: str, world: Path, template: Path) -> None:
-    """Lay a product into a world where a command names it and nothing made it."""
-    if word not in PRODUCTS or (world / word).exists():
+    """Lay a product into a world where a command names it, or a file in it, and nothing made it."""
+    name = word.partition("/")[0]
+    if name not in PRODUCTS or (world / name).exists():
         return
-    kept = template.parent / "products" / word
+    kept = template.parent / "products" / name
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TwinTrackWarning)  # made-up cases are few and unlike each other
-            PRODUCTS[word](template, kept)
-    (shutil.copytree if kept.is_dir() else shutil.copy)(kept, world / word)
+            PRODUCTS[name](template, kept)
+    (shutil.copytree if kept.is_dir() else shutil.copy)(kept, world / name)
