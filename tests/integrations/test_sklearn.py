@@ -65,6 +65,15 @@ def test_a_weight_counts_as_repetition_and_0_as_absence():
     assert weighed.map_.offset == pytest.approx(repeated.map_.offset, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [([1.0], "inconsistent numbers"), ([1.0, -1.0], "Negative"), ([[1.0], [1.0]], "one weight for each")],
+)
+def test_weights_that_make_no_sense_are_refused(weight, said):
+    with pytest.raises(ValueError, match=said):
+        ResponseRegressor().fit([[0.2], [0.5]], [0.0, 1.0], sample_weight=weight)
+
+
 def test_zero_stays_zero_unless_it_is_fitted():
     p, y = [[0.0], [0.0], [0.5], [1.0]], [0.5, 0.5, 0.5, 1.0]
     assert ResponseRegressor().fit(p, y).predict([[0.0]]).tolist() == [0.0]

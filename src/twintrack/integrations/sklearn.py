@@ -15,7 +15,7 @@ from twintrack.errors import MissingExtraError
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
-    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+    from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 except ModuleNotFoundError as error:
     raise MissingExtraError(
         "twintrack.integrations.sklearn needs scikit-learn 1.6 or newer: pip install 'twintrack[sklearn]'"
@@ -71,7 +71,7 @@ class ResponseRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  #
         self._check_method()
         checked, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         p, response = self._probability(checked), self._response(target)
-        weight = _check_sample_weight(sample_weight, checked, dtype=np.float64, ensure_non_negative=True)
+        weight = _weights(sample_weight, p)
         kept = weight > 0
         if self.pin_zero:
             kept &= p > 0
@@ -119,6 +119,21 @@ class ResponseRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _response(self, checked: NDArray[Any]) -> NDArray[np.float64]:
         return _unit(np.asarray(checked, np.float64), "responses (y)")
+
+
+def _weights(given: Any, p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Check weights; none given are all 1.
+
+    Raises:
+        ValueError: If they are not one for each sample, or one is negative or not finite.
+    """
+    if given is None:
+        return np.ones(p.size)
+    weight = check_array(given, ensure_2d=False, dtype=np.float64, ensure_non_negative=True, input_name="sample_weight")
+    if weight.ndim != 1:
+        raise ValueError(f"sample_weight has shape {weight.shape}; one weight for each sample is expected")
+    check_consistent_length(p, weight)
+    return np.asarray(weight)
 
 
 def _unit(values: NDArray[np.float64], what: str) -> NDArray[np.float64]:
