@@ -125,7 +125,7 @@ def _weights(given: Any, p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Check weights; none given are all 1.
 
     Raises:
-        ValueError: If they are not one for each sample, or one is negative or not finite.
+        ValueError: If they are not one for each sample, one is negative or not finite, or all are 0.
     """
     if given is None:
         return np.ones(p.size)
@@ -133,6 +133,8 @@ def _weights(given: Any, p: NDArray[np.float64]) -> NDArray[np.float64]:
     if weight.ndim != 1:
         raise ValueError(f"sample_weight has shape {weight.shape}; one weight for each sample is expected")
     check_consistent_length(p, weight)
+    if not weight.any():
+        raise ValueError("every sample_weight is zero: there is nothing to fit")
     return np.asarray(weight)
 
 
