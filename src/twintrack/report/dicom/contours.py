@@ -1,0 +1,61 @@
+"""Contours of a map at a level: closed polygons with their holes, one slice at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from contourpy import FillType, contour_generator
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+_LEAST_POINTS = 3
+
+
+def outlines_of(plane: NDArray[np.float32], threshold: float) -> Iterator[NDArray[np.float64]]:
+    """Outline where a map reaches a threshold.
+
+    Between pixel centres the map is taken to be linear, so borders are finer than the pixels. The centre of a pixel lies
+    within an outline where its value reaches the threshold, and outside where it does not. A hole is joined to its
+    outline by a channel without width, walked along in both directions (the keyhole technique of PS3.3, C.8.8.6.3), so
+    that each outline is one polygon, whose signed area is that of the region.
+
+    Args:
+        plane: The map, (y, x), float32.
+        threshold: What it must reach, above 0.
+
+    Yields:
+        The polygons, (points, 2): columns and rows (x, y), 0 at the first pixel's centre. The last point is not the
+        first one again.
+    """
+    # Outside the image the map is 0: what touches its border is closed there.
+    padded = np.pad(plane.astype(np.float64), 1)
+    # Pitfall: contourpy fills what is above a level. No float32 lies between the threshold and the number below it, so
+    # above that number is where the threshold is reached.
+    below = float(np.nextafter(np.float32(threshold), np.float32(0)))
+    generator = contour_generator(z=padded, fill_type=FillType.OuterOffset)
+    points, offsets = generator.filled(below, np.inf)
+    for polygon, breaks in zip(points, offsets, strict=True):
+        rings = [_open(polygon[start:stop] - 1) for start, stop in zip(breaks[:-1], breaks[1:], strict=True)]
+        outer, *holes = rings
+        if len(outer) >= _LEAST_POINTS:
+            yield _joined(outer, [hole for hole in holes if len(hole) >= _LEAST_POINTS])
+
+
+def _open(ring: NDArray[Any]) -> NDArray[np.float64]:
+    """Leave out the last point, which is the first one, and points that lie where the one before lies."""
+    points = np.asarray(ring[:-1], np.float64)
+    moved = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1) > 0
+    return points[moved]
+
+
+def _joined(outer: NDArray[np.float64], holes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Join holes to an outline, each where it is nearest to what is joined already."""
+    for hole in holes:
+        distances, nearest = cKDTree(outer).query(hole)
+        start = int(np.argmin(distances))
+        at = int(nearest[start])
+        channel = np.roll(hole, -start, axis=0)
+        outer = np.concatenate([outer[: at + 1], channel, channel[:1], outer[at:]])
+    return outer
