@@ -66,9 +66,8 @@ def write_volume(
         raise InputError(f"{path}: {ending} is not written; use one of {', '.join(WRITABLE_ENDINGS)}")
     if compression_level not in range(4):
         raise InputError(f"{path}: the compression level is {compression_level}; it must be 0, 1, 2 or 3")
-    if fields and ending not in _WITH_FIELDS:
-        raise InputError(f"{path}: only {' and '.join(_WITH_FIELDS)} can hold further fields")
     array = _storable(volume, path)
+    _require_place_for(fields, path, ending)
     if not volume.grid.known and ending not in ARRAY_ENDINGS:
         warnings.warn(
             f"{path}: the grid of {volume.name} is not known; the file will say 1 mm voxels at the origin",
@@ -84,10 +83,13 @@ def write_volume(
         elif ending == ".b2nd":
             blosc.write_b2nd(temporary, array, volume.grid, compression_level)
         else:
-            image = _image(array, volume.grid)
-            for key, value in (fields or {}).items():
-                image.SetMetaData(key, value)
+            image = _image(array, volume.grid, fields or {})
             _write_image(path, temporary, image, array.nbytes, ending, compression_level)
+
+
+def _require_place_for(fields: Mapping[str, str] | None, path: Path, ending: str) -> None:
+    if fields and ending not in _WITH_FIELDS:
+        raise InputError(f"{path}: only {' and '.join(_WITH_FIELDS)} can hold further fields")
 
 
 def _storable(volume: Volume, path: Path) -> NDArray[Any]:
@@ -129,11 +131,13 @@ def _write_image(path: Path, target: Path, image: Any, voxel_bytes: int, ending:
         compressor(raw, target, voxel_bytes=voxel_bytes, level=level)
 
 
-def _image(array: NDArray[Any], grid: Grid) -> Any:
+def _image(array: NDArray[Any], grid: Grid, fields: Mapping[str, str]) -> Any:
     image = sitk.GetImageFromArray(array, isVector=False)
     image.SetSpacing([float(size) for size in grid.spacing[::-1]])
     image.SetOrigin([float(position) for position in grid.origin])
     image.SetDirection([float(cosine) for cosine in grid.direction])
+    for key, value in fields.items():
+        image.SetMetaData(key, value)
     return image
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ _LEAST_POINTS = 3
 def outlines_of(plane: NDArray[np.float32], threshold: float) -> Iterator[NDArray[np.float64]]:
     """Outline where a map reaches a threshold.
 
-    Between pixel centres the map is taken to be linear, so borders are finer than the pixels. The centre of a pixel lies
-    within an outline where its value reaches the threshold, and outside where it does not. A hole is joined to its
+    Between pixel centres the map is taken to be linear, so borders are finer than the pixels. The centre of a pixel
+    lies within an outline where its value reaches the threshold, and outside where it does not. A hole is joined to its
     outline by a channel without width, walked along in both directions (the keyhole technique of PS3.3, C.8.8.6.3), so
     that each outline is one polygon, whose signed area is that of the region.
 
@@ -35,9 +36,9 @@ def outlines_of(plane: NDArray[np.float32], threshold: float) -> Iterator[NDArra
     # above that number is where the threshold is reached.
     below = float(np.nextafter(np.float32(threshold), np.float32(0)))
     generator = contour_generator(z=padded, fill_type=FillType.OuterOffset)
-    points, offsets = generator.filled(below, np.inf)
-    for polygon, breaks in zip(points, offsets, strict=True):
-        rings = [_open(polygon[start:stop] - 1) for start, stop in zip(breaks[:-1], breaks[1:], strict=True)]
+    polygons: Any = generator.filled(below, np.inf)
+    for points, offsets in zip(*polygons, strict=True):
+        rings = [_open(points[start:stop] - 1) for start, stop in pairwise(offsets)]
         outer, *holes = rings
         if len(outer) >= _LEAST_POINTS:
             yield _joined(outer, [hole for hole in holes if len(hole) >= _LEAST_POINTS])
@@ -47,7 +48,8 @@ def _open(ring: NDArray[Any]) -> NDArray[np.float64]:
     """Leave out the last point, which is the first one, and points that lie where the one before lies."""
     points = np.asarray(ring[:-1], np.float64)
     moved = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1) > 0
-    return points[moved]
+    opened: NDArray[np.float64] = points[moved]
+    return opened
 
 
 def _joined(outer: NDArray[np.float64], holes: list[NDArray[np.float64]]) -> NDArray[np.float64]:

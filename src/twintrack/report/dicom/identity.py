@@ -123,7 +123,7 @@ def _date_of(series: CtSeries) -> datetime:
         place = series.taken_over if date_keyword in series.taken_over else header
         date, time = str(place.get(date_keyword) or ""), str(place.get(time_keyword) or "")
         try:
-            return datetime.strptime(date + time.partition(".")[0].ljust(6, "0"), "%Y%m%d%H%M%S")  # noqa: DTZ007
+            return datetime.strptime(date + time.partition(".")[0].ljust(6, "0"), "%Y%m%d%H%M%S")
         except ValueError:
             continue
     raise InputError(f"{series.name}: holds no date that the results could bear; give one (--time 2026-01-31T12:00:00)")

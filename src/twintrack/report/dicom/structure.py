@@ -61,7 +61,10 @@ class Structure:
     def category(self) -> Code:
         """What kind of thing it is (CID 7150): changed tissue where the code is one of CID 7159, else anatomy."""
         lesions = {getattr(codes.cid7159, name) for name in codes.cid7159.dir()}
-        return codes.SCT.MorphologicallyAbnormalStructure if self.kind in lesions else codes.SCT.AnatomicalStructure
+        found: Code = (
+            codes.SCT.MorphologicallyAbnormalStructure if self.kind in lesions else codes.SCT.AnatomicalStructure
+        )
+        return found
 
 
 def structure_of(name: str, *, kind: str | None = None, region: str | None = None) -> Structure:
@@ -112,7 +115,7 @@ def code_of(text: str) -> Code:
     parts = [part.strip() for part in text.split(":", 2)]
     if len(parts) == 1:
         if text in dir(codes.SCT):
-            return getattr(codes.SCT, text)  # type: ignore[no-any-return]  # a Code
+            return Code(*getattr(codes.SCT, text))
         near = get_close_matches(text, dir(codes.SCT), n=3)
         raise InputError(
             f"{text!r} is no keyword of SNOMED CT{' (near: ' + ', '.join(near) + ')' if near else ''}; give a code as "

@@ -25,7 +25,7 @@ def structure_set(result: Result, identity: Identity, levels: Sequence[int]) -> 
     """Make the structure set.
 
     The contours follow the response map at each level's threshold, linear between the pixels' centres; a hole is joined
-    to its outline by a channel without width (`twintrack.report.dicom.contours`). Each lies in the plane of its CT slice.
+    to its outline by a channel without width (`twintrack.report.dicom.contours`). Each lies in the plane of a CT slice.
 
     Args:
         result: The result.
@@ -115,14 +115,15 @@ def _each_contour(result: Result, level: int) -> Iterator[Dataset]:
                 ContourImageSequence=[_image(result.series.headers[k])],
                 ContourGeometricType="CLOSED_PLANAR",
                 NumberOfContourPoints=len(points),
-                ContourData=[f"{value:.{_DIGITS}f}" for value in (points + 0.0).ravel()],
+                ContourData=[f"{value:.{_DIGITS}f}" for value in points.ravel()],
             )
 
 
 def _rounded(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Round coordinates, and leave out what then lies where the point before lies."""
-    points = points.round(_DIGITS)
-    return points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
+    rounded: NDArray[np.float64] = points.round(_DIGITS) + 0.0  # no −0
+    moved: NDArray[np.bool_] = (rounded != np.roll(rounded, 1, axis=0)).any(axis=1)
+    return rounded[moved]
 
 
 def _image(header: Dataset) -> Dataset:

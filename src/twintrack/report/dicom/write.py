@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
-from twintrack.errors import InputError
+from twintrack.errors import InputError, OutputError
 from twintrack.images.atomic import make_folder, replacing
 from twintrack.report.dicom.identity import Identity
 from twintrack.report.dicom.measurement_report import measurement_report
@@ -18,7 +18,8 @@ from twintrack.report.dicom.segmentations import levels_segmentation, response_s
 from twintrack.report.dicom.structure_set import structure_set
 from twintrack.report.dicom.twins import write_twins
 
-RESPONSE, LEVELS, CONTOURS, MEASUREMENTS = "response.seg.dcm", "levels.seg.dcm", "contours.rtstruct.dcm", "report.sr.dcm"
+RESPONSE, LEVELS = "response.seg.dcm", "levels.seg.dcm"
+CONTOURS, MEASUREMENTS = "contours.rtstruct.dcm", "measurements.sr.dcm"
 """Names of the files."""
 
 OnStage = Callable[[str], None]
@@ -36,7 +37,7 @@ def write_result(
     """Write a result as DICOM objects of the CT's study, and as twins for viewers that read no DICOM.
 
     What cannot be said of a map is not written: where no voxel reaches a level there are no agreement levels and no
-    contours, and files of these names from an earlier call are deleted.
+    contours. The objects of an earlier call are deleted before the first is written.
 
     Args:
         result: The result.
@@ -57,14 +58,11 @@ def write_result(
     """
     wanted = _require_levels(levels, result.n_raters)
     identity = Identity.of(result.sha256, result.series, when)
-    objects = {}
     # Values of the CT's headers are taken over as they are: whose scanner wrote them is not asked to be perfect.
     with disable_value_validation():
-        for name, made in _objects(result, identity, wanted, on_stage or _silent):
-            objects[name] = made
+        objects = dict(_objects(result, identity, wanted, on_stage or _silent))
         make_folder(folder)
-        for name in {LEVELS, CONTOURS} - set(objects):
-            (folder / name).unlink(missing_ok=True)
+        _take_back(folder)
         paths = [_save(made, folder / name) for name, made in objects.items()]
     return paths + write_twins(result, folder)
 
@@ -87,7 +85,7 @@ def _objects(
             yield CONTOURS, structure_set(result, identity, reached)
         on_stage("measurements")
         yield MEASUREMENTS, measurement_report(result, identity, response, levels)
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
+    except (ValueError, AttributeError) as error:
         raise InputError(f"{result.series.name}: no DICOM object can be made with its headers: {error}") from error
 
 
@@ -106,6 +104,15 @@ def _save(made: Dataset, path: Path) -> Path:
     with replacing(path) as temporary:
         made.save_as(temporary, enforce_file_format=True)
     return path
+
+
+def _take_back(folder: Path) -> None:
+    """Delete the objects of an earlier call, else an interrupted one leaves objects of two results that seem one."""
+    try:
+        for name in (MEASUREMENTS, CONTOURS, LEVELS, RESPONSE):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot replace {error.filename}: {error.strerror or error}") from error
 
 
 def _silent(_: str) -> None:
