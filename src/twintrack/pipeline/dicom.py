@@ -80,8 +80,7 @@ def write_dicom(
             level, a name or a code is missing or wrong.
         OutputError: If a file cannot be written, or would lie in the series' folder.
     """
-    if folder.resolve() == series.resolve():
-        raise OutputError(f"{folder} is the series' own folder; choose another one for the results")
+    require_elsewhere(folder, series)
     of_case = SaidOfCase(expected_volume_mm3=None) if said is None else read_said(said, response=response)
     experts = _raters(n_raters, of_case)
     named = structure_of(structure or _name_of(of_case), kind=kind, region=region)
@@ -99,6 +98,16 @@ def write_dicom(
     )
     _require_same_volume(result, of_case, response=response, said=said)
     return Written(write_result(result, folder, levels=levels, when=when, on_stage=on_stage), named, result)
+
+
+def require_elsewhere(folder: Path, series: Path) -> None:
+    """Refuse to write among the files of the series.
+
+    Raises:
+        OutputError: If it is the series' folder.
+    """
+    if folder.resolve() == series.resolve():
+        raise OutputError(f"{folder} is the series' own folder; choose another one for the results")
 
 
 def _raters(n_raters: int | None, said: SaidOfCase) -> int:

@@ -91,7 +91,7 @@ class Result:
 
     def level_name(self, level: int) -> str:
         """Say in words what "at least this level" is."""
-        return f"at least {level} of {self.n_raters}: {self.structure.name}"
+        return f"at least {level} of {self.n_raters}, {self.structure.name}"
 
     @cached_property
     def sha256(self) -> str:

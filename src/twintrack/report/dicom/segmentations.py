@@ -34,7 +34,7 @@ def response_segmentation(result: Result, identity: Identity) -> Segmentation:
     Returns:
         The object, with one segment.
     """
-    label = f"response: {result.structure.name}"
+    label = f"response, {result.structure.name}"
     smallest_stored = np.float32(0.5 / MAX_FRACTION)  # numpy rounds a half to the even number, which is 0
     kept = np.flatnonzero((result.response > smallest_stored).any(axis=(1, 2)))
     slices = kept if kept.size else np.array([0])

@@ -12,7 +12,7 @@ from pydicom.sr.coding import Code
 
 from twintrack.errors import InputError
 
-_LONGEST_NAME = 40  # room for "at least 255 of 255: " in DICOM's 64 characters
+_LONGEST_NAME = 40  # room for "at least 255 of 255, " in DICOM's 64 characters
 _LONGEST = MappingProxyType({"scheme": 16, "value": 16, "meaning": 64})  # PS3.3, table 8.8-1
 
 # The words that structures are called by, in the order in which they count: a cystic tumour is a tumour.

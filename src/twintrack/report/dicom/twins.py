@@ -100,7 +100,7 @@ def _description_lines(result: Result) -> Iterator[str]:
 
 
 def _label(result: Result, level: int) -> str:
-    return f"{level} of {result.n_raters}: {result.structure.name}"
+    return f"{level} of {result.n_raters}, {result.structure.name}"
 
 
 def _extent(mask: NDArray[np.bool_]) -> str:
