@@ -1,4 +1,4 @@
-"""Writes CT series whose every file is a complete and valid CT image object, to make results of."""
+"""Writes CT series whose every file is a complete and valid CT image object, and a response map to make results of."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def slice_of(
     ds.ManufacturerModelName, ds.DeviceSerialNumber, ds.SoftwareVersions = "Scanner 1", "1", "1"
     ds.ReferringPhysicianName, ds.StudyDescription, ds.SeriesDescription = "", "abdomen", "portal venous"
     ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = "Müller^Jörg", "P1", "19500102", "M"
+    ds.BodyPartExamined = "ABDOMEN"
     ds.SliceThickness, ds.KVP, ds.PatientPosition = step, 120, "HFS"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.StudyID = f"{ROOT}.1", f"{ROOT}.2", "S1"
     ds.SeriesNumber, ds.AcquisitionNumber, ds.InstanceNumber = 4, 1, k + 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 _LEAST_POINTS = 3
+_CLEAR = 0.1  # pixels that a channel keeps from their centres where it can
 
 
 def outlines_of(plane: NDArray[np.float32], threshold: float) -> Iterator[NDArray[np.float64]]:
@@ -53,11 +54,43 @@ def _open(ring: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _joined(outer: NDArray[np.float64], holes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Join holes to an outline, each where it is nearest to what is joined already."""
+    """Join holes to an outline by channels."""
     for hole in holes:
-        distances, nearest = cKDTree(outer).query(hole)
-        start = int(np.argmin(distances))
-        at = int(nearest[start])
-        channel = np.roll(hole, -start, axis=0)
-        outer = np.concatenate([outer[: at + 1], channel, channel[:1], outer[at:]])
+        outer_ends, hole_ends = _middles(outer), _middles(hole)
+        at, start = _channel(outer_ends, hole_ends)
+        around = np.roll(hole, -start - 1, axis=0)
+        ends = outer_ends[at : at + 1], hole_ends[start : start + 1]
+        outer = np.concatenate([outer[: at + 1], ends[0], ends[1], around, ends[1], ends[0], outer[at + 1 :]])
     return outer
+
+
+def _middles(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Give the middle between each point of a ring and the next one."""
+    middles: NDArray[np.float64] = (ring + np.roll(ring, -1, axis=0)) / 2
+    return middles
+
+
+def _channel(outer: NDArray[np.float64], hole: NDArray[np.float64]) -> tuple[int, int]:
+    """Choose where a channel joins a hole to an outline: the shortest way that keeps clear of the pixels' centres.
+
+    Pitfall: whether a point that lies on a channel is within the outline, programs that fill polygons do not agree.
+    """
+    distances, nearest = cKDTree(outer).query(hole)
+    best, most = (0, 0), -1.0
+    for start in np.argsort(distances, kind="stable"):
+        clear = _clearance(outer[nearest[start]], hole[start])
+        if clear > most:
+            best, most = (int(nearest[start]), int(start)), clear
+        if most >= _CLEAR:
+            break
+    return best
+
+
+def _clearance(start: NDArray[np.float64], end: NDArray[np.float64]) -> float:
+    """Give the distance of a line from the nearest pixel's centre, in pixels."""
+    low, high = np.floor(np.minimum(start, end)), np.ceil(np.maximum(start, end))
+    x, y = np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(low, high, strict=True)))
+    centres = np.stack([x.ravel(), y.ravel()], axis=1)
+    along = end - start
+    share = np.clip((centres - start) @ along / max(float(along @ along), np.finfo(float).tiny), 0, 1)
+    return float(np.linalg.norm(start + share[:, np.newaxis] * along - centres, axis=1).min())

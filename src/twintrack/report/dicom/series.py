@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage
 
 from twintrack.errors import InputError
 from twintrack.images import Grid
-from twintrack.images.dicom import stack_series
+from twintrack.images.dicom import Stack, stack_series
 
 _ONE_FOR_ALL = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID", "PatientName")
 _NEEDED = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
@@ -76,6 +77,12 @@ def read_ct_series(folder: Path, *, series: str | None = None) -> CtSeries:
             several studies, patients or frames of reference.
     """
     stack = stack_series(folder, series=series)
+    # Values are taken over as they are: whoever set up the scanner is not asked to be perfect.
+    with disable_value_validation():
+        return _series_of(stack)
+
+
+def _series_of(stack: Stack) -> CtSeries:
     headers = tuple(_header(one.path) for one in stack.slices)
     for one, header in zip(stack.slices, headers, strict=True):
         _require_referable(one.path, header)

@@ -114,9 +114,9 @@ def code_of(text: str) -> Code:
     """
     parts = [part.strip() for part in text.split(":", 2)]
     if len(parts) == 1:
-        if text in dir(codes.SCT):
+        if text in codes.SCT.dir():
             return Code(*getattr(codes.SCT, text))
-        near = get_close_matches(text, dir(codes.SCT), n=3)
+        near = get_close_matches(text, codes.SCT.dir(), n=3)
         raise InputError(
             f"{text!r} is no keyword of SNOMED CT{' (near: ' + ', '.join(near) + ')' if near else ''}; give a code as "
             "SCHEME:VALUE:MEANING, as in SCT:108369006:Neoplasm"

@@ -58,7 +58,7 @@ def write_result(
     """
     wanted = _require_levels(levels, result.n_raters)
     identity = Identity.of(result.sha256, result.series, when)
-    # Values of the CT's headers are taken over as they are: whose scanner wrote them is not asked to be perfect.
+    # As they were read, so the values of the CT's headers are written.
     with disable_value_validation():
         objects = dict(_objects(result, identity, wanted, on_stage or _silent))
         make_folder(folder)
