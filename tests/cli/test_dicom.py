@@ -158,7 +158,7 @@ def test_predict_writes_them_too(process, files, predicting):
     assert (sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "levels.nii.gz"))) == levels).all()
     text = (folder / "measurements.sr.dcm").read_bytes().decode("utf-8", "replace")
     assert "A further rater's volume, lower end of interval" in text
-    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text())
+    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))
     assert f"{summary['expected_volume_mm3'] / 1000:.2f} ml" in text
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert process(*predicting).code == 0

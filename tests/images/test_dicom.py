@@ -229,3 +229,11 @@ def test_a_stack_is_the_series_without_its_voxels(tmp_path, array, monkeypatch):
     assert stack.grid == volume.grid
     assert [one.path.name for one in stack.slices] == ["a5", "a4", "a3", "a2", "a1"]
     assert stack.name == f"{tmp_path / 'ct'} (series 4: CT, abdomen, 5 files)"
+
+
+def test_colour_pictures_are_no_ct_whatever_they_call_themselves(tmp_path):
+    for k in range(3):
+        colour = np.zeros((6, 7, 3), np.uint8)
+        dicom_maker.write_slice(tmp_path / "ct" / f"a{k}", colour, position=(0, 0, 2.5 * k))
+    with pytest.raises(InputError, match="a CT is expected; series 4: colour picture, abdomen, 3 files"):
+        read_dicom_series(tmp_path / "ct")

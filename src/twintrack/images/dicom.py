@@ -245,7 +245,8 @@ def _read_header(path: Path) -> Slice | None:
     wanted = (_SERIES_UID, _SERIES_NUMBER, _DESCRIPTION, _MODALITY, _POSITION, _ORIENTATION, _IN_PLANE)
     tags = {tag: _text(reader, tag) for tag in (*wanted, _THICKNESS, _FRAMES)}
     if reader.GetNumberOfComponents() != 1:
-        tags[_MODALITY] = tags[_MODALITY] or "colour picture"
+        # Whatever it calls itself: read as one number per pixel, it would be a CT of its brightness.
+        tags[_MODALITY] = "colour picture"
     size = tuple(int(n) for n in reader.GetSize())
     return Slice(path, size, int(reader.GetPixelIDValue()), tags)
 

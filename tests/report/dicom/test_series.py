@@ -121,6 +121,16 @@ def test_what_is_no_stack_is_refused(spoilt, change, message):
         read_ct_series(spoilt(change))
 
 
+def test_several_frames_in_one_file_are_refused(spoilt):
+    def enhanced(ds, _):
+        ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+        ds.NumberOfFrames = 2
+        ds.PixelData = ds.PixelData * 2
+
+    with pytest.raises(InputError, match="holds 2 frames in one file .enhanced DICOM"):
+        read_ct_series(spoilt(enhanced))
+
+
 def test_a_missing_slice_is_refused(tmp_path):
     folder = ct_series.write_series(tmp_path / "ct", ARRAY)
     for path in folder.iterdir():

@@ -22,5 +22,6 @@ def require_dicom_extra() -> None:
     """
     if not has_dicom_extra():
         raise MissingExtraError(
-            "DICOM objects need pydicom and highdicom, which are not installed: pip install 'twintrack[dicom]'"
+            "DICOM objects need pydicom and highdicom, which are not installed: pip install 'twintrack[dicom]' "
+            "(docs/install.md)"
         )
