@@ -44,7 +44,18 @@ def test_what_may_be_empty_may_be_missing(spoilt):
             delattr(ds, keyword)
 
     header = read_ct_series(spoilt(without)).headers[0]
-    assert header.PatientID == header.StudyID == ""
+    assert header.PatientID == header.StudyID == header.PatientName == ""
+
+
+def test_a_header_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    folder = ct_series.write_series(tmp_path / "ct", ARRAY)
+
+    def refuse(*_, **__):
+        raise ValueError("unknown VR")
+
+    monkeypatch.setattr("pydicom.dcmread", refuse)
+    with pytest.raises(InputError, match=r"IM\d+: the DICOM header cannot be read: unknown VR"):
+        read_ct_series(folder)
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"])

@@ -16,6 +16,9 @@ from twintrack.report.dicom.write import write_result
 
 from . import ct_series
 
+CT = np.zeros((3, 8, 9), np.int16)
+RESPONSE = np.zeros(CT.shape, np.float32)
+RESPONSE[1, 2:6, 2:6], RESPONSE[1, 3:5, 3:5] = 0.7, 1
 DICOM = {"response.seg.dcm", "levels.seg.dcm", "contours.rtstruct.dcm", "measurements.sr.dcm"}
 TWINS = {"levels.seg.nrrd", "levels.nii.gz", "levels.labels.txt"}
 
@@ -57,49 +60,50 @@ def test_headers_with_nothing_but_what_must_be_there_give_valid_objects(tmp_path
         ):
             delattr(ds, keyword)
 
-    folder = ct_series.write_series(tmp_path / "ct", np.zeros((3, 8, 9), np.int16), change=bare)
-    response = np.zeros((3, 8, 9), np.float32)
-    response[1, 2:6, 2:6] = 1
-    write_result(make_result(folder, response), tmp_path / "out")
+    folder = ct_series.write_series(tmp_path / "ct", CT, change=bare)
+    write_result(make_result(folder, RESPONSE), tmp_path / "out")
     assert errors_of(objects(tmp_path / "out")) == []
     for path in objects(tmp_path / "out"):
         made = pydicom.dcmread(path)
         assert (made.PatientName, made.PatientID, made.StudyTime) == ("", "", "")
 
 
-def test_dates_that_are_none_are_taken_over_as_they_are(tmp_path, make_result):
-    def odd(ds, _):
+def test_names_and_dates_that_are_none_are_taken_over_as_they_are(tmp_path, make_result):
+    odd = {"PatientName": "ANON7", "PatientBirthDate": "19500000", "PatientSex": "W", "StudyTime": "around noon"}
+
+    def change(ds, _):
         with pydicom.config.disable_value_validation():
-            for keyword, value in {
-                "PatientBirthDate": "19500000",
-                "PatientSex": "W",
-                "StudyTime": "around noon",
-            }.items():
+            for keyword, value in odd.items():
                 delattr(ds, keyword)
                 setattr(ds, keyword, value)
 
-    folder = ct_series.write_series(tmp_path / "ct", np.zeros((3, 8, 9), np.int16), change=odd)
-    response = np.full((3, 8, 9), 0.7, np.float32)
-    write_result(make_result(folder, response), tmp_path / "out")
+    folder = ct_series.write_series(tmp_path / "ct", CT, change=change)
+    write_result(make_result(folder, RESPONSE), tmp_path / "out")
     for path in objects(tmp_path / "out"):
         with pydicom.config.disable_value_validation():
             made = pydicom.dcmread(path)
-            assert (made["PatientBirthDate"].value, made.PatientSex) == ("19500000", "W")
-            assert made["StudyTime"].value == "around noon"
+            assert {keyword: made[keyword].value for keyword in odd} == odd
 
 
-def test_the_same_result_gives_the_same_bytes_and_another_one_other_uids(make_result, oblique, phantom, tmp_path):
+def test_the_same_result_gives_the_same_bytes_and_another_one_other_uids(tmp_path, make_result):
+    series = ct_series.write_series(tmp_path / "ct", CT)
     for name in "ab":
-        write_result(make_result(oblique, phantom.response), tmp_path / name)
+        write_result(make_result(series, RESPONSE), tmp_path / name)
     assert names(tmp_path / "a") == DICOM | TWINS
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
-    changed = phantom.response.copy()
+    changed = RESPONSE.copy()
     changed[0, 0, 0] = 1e-3
-    write_result(make_result(oblique, changed), tmp_path / "c")
-    write_result(make_result(oblique, phantom.response, notes=("another",)), tmp_path / "d")
-    uids = [{pydicom.dcmread(path).SOPInstanceUID for path in objects(tmp_path / name)} for name in "acd"]
-    assert len(set.union(*uids)) == 12
+    renamed = ct_series.write_series(
+        tmp_path / "renamed", CT, change=lambda ds, _: setattr(ds, "PatientName", "Corrected^Name")
+    )
+    write_result(make_result(series, changed), tmp_path / "c")
+    write_result(make_result(series, RESPONSE, notes=("another",)), tmp_path / "d")
+    write_result(make_result(series, RESPONSE), tmp_path / "e", levels=[1])
+    write_result(make_result(series, RESPONSE), tmp_path / "f", when=datetime(2030, 1, 2))
+    write_result(make_result(renamed, RESPONSE), tmp_path / "g")
+    uids = [{pydicom.dcmread(path).SOPInstanceUID for path in objects(tmp_path / name)} for name in "acdefg"]
+    assert len(set.union(*uids)) == 24
     assert all(uid.startswith("2.25.") and len(uid) <= 44 for uid in set.union(*uids))
 
 
@@ -144,8 +148,8 @@ def test_a_series_without_dates_needs_one(tmp_path, make_result):
     def undated(ds, _):
         ds.ContentDate = ds.SeriesDate = ds.StudyDate = ds.AcquisitionDate = ""
 
-    folder = ct_series.write_series(tmp_path / "ct", np.zeros((3, 8, 9), np.int16), change=undated)
-    result = make_result(folder, np.full((3, 8, 9), 0.7, np.float32))
+    folder = ct_series.write_series(tmp_path / "ct", CT, change=undated)
+    result = make_result(folder, RESPONSE)
     with pytest.raises(InputError, match="holds no date that the results could bear; give one"):
         write_result(result, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -171,11 +175,12 @@ def test_levels_that_no_voxel_reaches_have_no_contours(make_result, oblique, pha
     assert names(tmp_path) == (DICOM | TWINS) - {"contours.rtstruct.dcm"}
 
 
-def test_objects_of_an_earlier_result_do_not_stay(result, make_result, oblique, phantom, tmp_path, monkeypatch):
-    write_result(result, tmp_path)
-    write_result(make_result(oblique, np.zeros_like(phantom.response)), tmp_path)
-    assert names(tmp_path) == {"response.seg.dcm", "measurements.sr.dcm"} | TWINS
-    write_result(result, tmp_path)
+def test_objects_of_an_earlier_result_do_not_stay(make_result, tmp_path, monkeypatch):
+    series, out = ct_series.write_series(tmp_path / "ct", CT), tmp_path / "out"
+    write_result(make_result(series, RESPONSE), out)
+    write_result(make_result(series, np.zeros_like(RESPONSE)), out)
+    assert names(out) == {"response.seg.dcm", "measurements.sr.dcm"} | TWINS
+    write_result(make_result(series, RESPONSE), out)
     saved = write._save
 
     def interrupted(made, path):
@@ -185,8 +190,8 @@ def test_objects_of_an_earlier_result_do_not_stay(result, make_result, oblique, 
 
     monkeypatch.setattr(write, "_save", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_result(make_result(oblique, phantom.response, notes=("new",)), tmp_path)
-    assert names(tmp_path) == {"response.seg.dcm"} | TWINS
+        write_result(make_result(series, RESPONSE, notes=("new",)), out)
+    assert names(out) == {"response.seg.dcm"} | TWINS
 
 
 def test_a_folder_that_cannot_be_made_is_said(result, tmp_path):
@@ -195,12 +200,29 @@ def test_a_folder_that_cannot_be_made_is_said(result, tmp_path):
         write_result(result, tmp_path / "file" / "out")
 
 
+def test_an_object_that_cannot_be_replaced_is_said(result, tmp_path):
+    (tmp_path / "measurements.sr.dcm").mkdir()
+    with pytest.raises(OutputError, match="cannot replace .*measurements.sr.dcm"):
+        write_result(result, tmp_path)
+    assert names(tmp_path) == {"measurements.sr.dcm"}
+
+
+def test_headers_of_which_no_object_can_be_made_are_said(result, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise ValueError("too long")
+
+    monkeypatch.setattr(write, "structure_set", refuse)
+    with pytest.raises(InputError, match="no DICOM object can be made with its headers: too long"):
+        write_result(result, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_series_number_that_cannot_be_counted_on_from_is_not(tmp_path, make_result):
     def negative(ds, _):
         ds.SeriesNumber = -5
 
-    folder = ct_series.write_series(tmp_path / "ct", np.zeros((3, 8, 9), np.int16), change=negative)
-    write_result(make_result(folder, np.full((3, 8, 9), 0.7, np.float32)), tmp_path / "out")
+    folder = ct_series.write_series(tmp_path / "ct", CT, change=negative)
+    write_result(make_result(folder, RESPONSE), tmp_path / "out")
     assert pydicom.dcmread(tmp_path / "out" / "levels.seg.dcm").SeriesNumber == 2
 
 

@@ -26,21 +26,21 @@ class Identity:
     """What is the same in all objects of a result.
 
     Attributes:
-        seed: Hash of the result.
+        seed: What the result is, and how it is written, as a text.
         when: When the objects say that they were made.
-        version: TwinTrack's version.
+        software: Versions by name, TwinTrack's and those of the packages that write the objects.
     """
 
     seed: str
     when: datetime
-    version: str
+    software: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, seed: str, series: CtSeries, when: datetime | None = None) -> Identity:
         """Make the identity of a result.
 
         Args:
-            seed: Hash of the result.
+            seed: What the result is, and how it is written, as a text.
             series: The CT series.
             when: When it was made. None: the CT's own date, so that a de-identified series stays so and a run that is
                 repeated gives the same bytes.
@@ -51,12 +51,17 @@ class Identity:
         Raises:
             InputError: If no time is given and the series has no date either.
         """
-        moment = when or _date_of(series)
-        return cls(seed, moment, versions("twintrack").get("twintrack", "unknown"))
+        found = versions("twintrack", "highdicom", "pydicom")
+        return cls(seed, when or _date_of(series), tuple(item for item in found.items() if item[0] != "python"))
+
+    @property
+    def version(self) -> str:
+        """TwinTrack's version."""
+        return dict(self.software).get("twintrack", "unknown")
 
     def uid(self, *purpose: object) -> str:
         """Give the UID of a part of the result: of the kind that is made of UUIDs (PS3.5, B.2), here of version 5."""
-        content = "/".join(map(str, (self.seed, self.when.isoformat(), self.version, *purpose)))
+        content = "/".join(map(str, (self.seed, self.when.isoformat(), self.software, *purpose)))
         return _uuid_uid(content)
 
     @property

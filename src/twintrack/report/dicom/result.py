@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from twintrack.images.hashing import sha256_of_all
 from twintrack.report.dicom.series import CtSeries
 from twintrack.report.dicom.structure import Structure
 
@@ -95,12 +96,10 @@ class Result:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all this, from which the UIDs of what is written follow."""
-        digest = hashlib.sha256()
-        for header in self.series.headers:
-            digest.update(header.SOPInstanceUID.encode())
+        """Hash of all this and of the series' files, from which the UIDs of what is written follow."""
+        digest = hashlib.sha256(sha256_of_all(self.series.paths).encode())
         for array in (self.response, self.levels):
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
         said = (self.thresholds, self.structure, self.volume, self.notes, sorted(self.parameters.items()))
         digest.update(repr(said).encode())
         return digest.hexdigest()

@@ -34,8 +34,9 @@ _MAY_BE_EMPTY = (
 )
 """Type 2 of the patient and study modules (PS3.3, C.7.1.1 and C.7.2.1): must be there, and may be empty."""
 
-AS_THEY_ARE = ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime")
-"""What highdicom would parse. De-identified series hold dates such as 19500000; they are taken over as they are."""
+AS_THEY_ARE = ("PatientName", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime")
+"""What highdicom would parse. De-identified series hold names such as ANON7 and dates such as 19500000, which are taken
+over as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +49,14 @@ class CtSeries:
         taken_over: What `AS_THEY_ARE` names.
         grid: The box, (z, y, x).
         name: What to call it in messages.
+        paths: The slices' files, in the same order.
     """
 
     headers: tuple[Dataset, ...]
     taken_over: Dataset
     grid: Grid
     name: str
+    paths: tuple[Path, ...]
 
     @property
     def positions(self) -> NDArray[np.float64]:
@@ -93,7 +96,7 @@ def _series_of(stack: Stack) -> CtSeries:
     for header in headers:
         for keyword in AS_THEY_ARE:
             setattr(header, keyword, "")
-    return CtSeries(headers, taken_over, stack.grid, stack.name)
+    return CtSeries(headers, taken_over, stack.grid, stack.name, tuple(one.path for one in stack.slices))
 
 
 def _header(path: Path) -> Dataset:

@@ -57,7 +57,7 @@ def write_result(
         OutputError: If a file cannot be written.
     """
     wanted = _require_levels(levels, result.n_raters)
-    identity = Identity.of(result.sha256, result.series, when)
+    identity = Identity.of(f"{result.sha256} {wanted}", result.series, when)
     # As they were read, so the values of the CT's headers are written.
     with disable_value_validation():
         objects = dict(_objects(result, identity, wanted, on_stage or _silent))
