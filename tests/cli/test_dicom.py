@@ -148,7 +148,7 @@ def predicting(files):
     return ("predict", files.root / "cts", "--models", bundle, "--dicom", "--out", files.root / "p")
 
 
-def test_predict_writes_them_too(process, files, predicting):
+def test_predict_writes_them_too(process, run, files, predicting):
     done = process(*predicting)
     assert done.code == 0, done.err
     assert "DICOM objects: case c1: measurements" in done.err
@@ -161,7 +161,7 @@ def test_predict_writes_them_too(process, files, predicting):
     summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))
     assert f"{summary['expected_volume_mm3'] / 1000:.2f} ml" in text
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert process(*predicting).code == 0
+    assert run(*predicting).code == 0
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

@@ -107,6 +107,27 @@ def test_the_same_result_gives_the_same_bytes_and_another_one_other_uids(tmp_pat
     assert all(uid.startswith("2.25.") and len(uid) <= 44 for uid in set.union(*uids))
 
 
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Groß^Zoë"),
+        ("ISO_IR 192", "Žižka^Jan"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+    ],
+)
+def test_names_in_any_script_are_kept(tmp_path, make_result, charset, name):
+    def named(ds, _):
+        ds.SpecificCharacterSet, ds.PatientName, ds.StudyDescription = charset, name, name.split("=")[-1]
+
+    folder = ct_series.write_series(tmp_path / "ct", CT, change=named)
+    write_result(make_result(folder, RESPONSE), tmp_path / "out")
+    for path in objects(tmp_path / "out"):
+        made = pydicom.dcmread(path)
+        assert made.SpecificCharacterSet == "ISO_IR 192"
+        assert (str(made.PatientName), made.StudyDescription) == (name, name.split("=")[-1])
+
+
 def test_patient_study_and_frame_of_reference_are_the_cts(result, tmp_path):
     write_result(result, tmp_path)
     source = ct_series.slice_of(np.zeros((2, 2), np.int16), 0)
