@@ -119,6 +119,10 @@ def test_segments_are_named_coded_coloured_and_tracked(result, response, levels)
     assert len({segment.TrackingUID for segment in (only, *levels.SegmentSequence)}) == 6
 
 
+def test_the_body_part_is_the_cts(response, levels):
+    assert response.BodyPartExamined == levels.BodyPartExamined == "ABDOMEN"
+
+
 def test_a_response_below_what_a_byte_can_say_is_no_frame(make_result, oblique, phantom, tmp_path):
     faint = np.zeros_like(phantom.response)
     faint[3, 5, 5], faint[4, 5, 5], faint[5, 5, 5] = 0.5 / 255, 0.51 / 255, 1 / 255

@@ -129,4 +129,7 @@ def _segmentation(
         **identity.options(result.series, what, number),
     )
     identity.settle(made, result.series)
+    # It is of the series, so highdicom does not take it over; what it is decides whether a side must be said (C.7.3.1).
+    if body_part := result.series.headers[0].get("BodyPartExamined"):
+        made.BodyPartExamined = body_part
     return made
