@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import twintrack
+from twintrack.report.dicom.extra import has_dicom_extra
 from twintrack.segmentation.extra import has_nnunet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ NEED = {
     "twintrack.integrations.sklearn": "sklearn",
 }
 NEED_NETWORKS = ("twintrack.segmentation.nets", "twintrack.segmentation.training", "twintrack.pipeline.train")
+NEED_DICOM = ("twintrack.report.dicom", "twintrack.pipeline.dicom", "twintrack.pipeline.predicted_dicom")
 BENCHMARK_PAGES = {"pdacvi": 13, "curvas2024": 11}
 
 
@@ -51,6 +53,8 @@ def test_the_examples_of_a_module_come_out_as_printed(name):
         pytest.skip("the extra nnunet is not installed")
     if name in NEED:
         pytest.importorskip(NEED[name])
+    if name.startswith(NEED_DICOM) and not has_dicom_extra():
+        pytest.skip("the extra dicom is not installed")
     module = importlib.import_module(name)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
         _, failures = run_examples(test.docstring, dict(test.globs), test.name)

@@ -67,7 +67,7 @@ def test_a_weight_counts_as_repetition_and_0_as_absence():
 
 @pytest.mark.parametrize(
     ("weight", "said"),
-    [([1.0], "inconsistent numbers"), ([1.0, -1.0], "Negative"), ([[1.0], [1.0]], "one weight for each")],
+    [([1.0], "inconsistent numbers"), ([1.0, -1.0], "Negative"), ([[1.0], [1.0]], "one weight"), ([0, 0], "is zero")],
 )
 def test_weights_that_make_no_sense_are_refused(weight, said):
     with pytest.raises(ValueError, match=said):
