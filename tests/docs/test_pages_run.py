@@ -6,6 +6,7 @@ make, or `world.py`; what cannot be run belongs into `excused.py`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -29,6 +30,8 @@ from .pages import NOT_RUN, PAGES, PYTHON, REPOSITORY, SHELL, blocks_of, inline_
 if not has_nnunet():
     pytest.skip("pages show networks: the extra nnunet is not installed", allow_module_level=True)
 pytest.importorskip("monai")
+
+from twintrack.integrations.monai import CalibrateResponsed
 
 from .world import lay, make_world, variables
 
@@ -91,6 +94,12 @@ def run(command: str, world: Path, template: Path, *, where: str) -> None:
 def test_blocks_are_in_languages_that_are_known_to_be_run_or_not():
     known = {*SHELL, *PYTHON, *NOT_RUN}
     assert [block.where for page in PAGES for block in blocks_of(page) if block.language not in known] == []
+
+
+def test_json_on_a_page_is_json():
+    found = [json.loads(block.text) for page in PAGES for block in blocks_of(page) if block.language == "json"]
+    names = [content["_target_"] for content in found if "_target_" in content]
+    assert names == [f"{CalibrateResponsed.__module__}.{CalibrateResponsed.__qualname__}"]
 
 
 def test_no_excuse_is_left_over():
