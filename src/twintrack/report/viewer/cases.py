@@ -1,0 +1,168 @@
+"""Which cases a folder of responses holds, and what belongs to each: its CT, its raters, what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from twintrack.calibration.writing.flags import FLAGS
+from twintrack.calibration.writing.responses import VOLUMES
+from twintrack.cohort import Case
+from twintrack.errors import InputError
+from twintrack.images.folders import images_in
+from twintrack.segmentation.cts import Ct, find_cts
+
+# `twintrack predict` writes these; `apply` writes the responses into the folder itself.
+_RESPONSES, _SUMMARIES = "responses", "summaries"
+_BAND = ("lower", "upper")
+
+
+@dataclass(frozen=True, eq=False)
+class ViewedCase:
+    """A case that can be looked at. No voxel of it has been read.
+
+    Attributes:
+        id: What it is called.
+        response: File of its response map.
+        band: Files of its lower and upper response maps, by these names; empty where they were not written.
+        ct: Its CT; None where it is not known.
+        drawn: The case with its raters; None where there are none.
+        predicted: The case with its members; None where they are not given.
+        n_raters: K of "at least k of K experts"; None where nothing says it.
+        record: What was written about it (`twintrack.calibration.volumes.record`, and of `predict` more).
+        flags: In what it is unlike the cases of the calibration.
+        roots: The folders its files may lie in, resolved.
+    """
+
+    id: str
+    response: Path
+    band: Mapping[str, Path] = field(default_factory=dict)
+    ct: Ct | None = None
+    drawn: Case | None = None
+    predicted: Case | None = None
+    n_raters: int | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    roots: tuple[Path, ...] = ()
+
+    def require_inside(self, files: Sequence[Path]) -> None:
+        """Raise an `InputError` if a file, or one that it names for its voxels, lies outside the folders that were named."""
+        require_inside([part for file in files for part in Ct(self.id, file).files], self.roots)
+
+
+def require_inside(files: Sequence[Path], roots: Sequence[Path]) -> None:
+    """Raise an `InputError` if a file lies outside all folders, also by way of a link."""
+    for file in files:
+        real = file.resolve()
+        if not any(real.is_relative_to(root) for root in roots):
+            raise InputError(
+                f"{file} leads to {real}, outside the folders that were named; name the folder it lies in instead"
+            )
+
+
+def find_cases(
+    folder: Path,
+    *,
+    images: Sequence[Path] = (),
+    drawn: Iterable[Case] = (),
+    predicted: Iterable[Case] = (),
+    named: Sequence[Path] = (),
+    n_raters: int | None = None,
+) -> list[ViewedCase]:
+    """Find what there is to look at. Only folders and small text files are read.
+
+    Args:
+        folder: What `twintrack predict` or `twintrack apply` wrote.
+        images: CTs, as for `twintrack.segmentation.cts.find_cts`; without them the CTs beside the raters' masks.
+        drawn: Cases with their raters.
+        predicted: Cases with their members, for the raw probability.
+        named: The folders in which the files of raters and members may lie.
+        n_raters: K of "at least k of K experts"; by default what `predict` noted, else the most raters a case has.
+
+    Returns:
+        One entry for each response map, in natural order of their names.
+
+    Raises:
+        InputError: If the folder holds no response maps, or a file about them cannot be read or lies elsewhere.
+    """
+    responses, band, records = _written(folder)
+    by_rater, by_member = ({case.id: case for case in cases} for cases in (drawn, predicted))
+    cts = {ct.case_id: ct for ct in find_cts(images)} if images else {}
+    most = max((len(case.raters) for case in by_rater.values()), default=None)
+    # Of FOLDER:SERIES the folder; files by themselves are not added, they may be links.
+    series = [ct.path for ct in cts.values() if ct.series is not None]
+    roots = tuple(path.resolve() for path in (folder, *images, *series, *named))
+
+    def one(case_id: str, response: Path) -> ViewedCase:
+        record, flags = records.get(case_id, ({}, ()))
+        case = by_rater.get(case_id)
+        return ViewedCase(
+            id=case_id,
+            response=response,
+            band={name: maps[case_id] for name, maps in band.items() if case_id in maps},
+            ct=cts.get(case_id) or _beside(case),
+            drawn=case if case is not None and case.raters else None,
+            predicted=by_member.get(case_id),
+            n_raters=n_raters or record.get("n_raters") or most,
+            record=record,
+            flags=tuple(flags),
+            roots=roots,
+        )
+
+    return [one(case_id, response) for case_id, response in responses.items()]
+
+
+_Records = dict[str, tuple[Mapping[str, Any], Sequence[str]]]
+
+
+def _written(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]], _Records]:
+    """Give responses, bands and records by case, in either layout."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder")
+    by_predict = (folder / _RESPONSES).is_dir()
+    responses = images_in(folder / _RESPONSES if by_predict else folder)
+    if not responses:
+        raise InputError(
+            f"{folder}: holds no response maps; name the folder that `twintrack predict` or `twintrack apply` wrote"
+        )
+    band = {name: images_in(folder / name) for name in _BAND if (folder / name).is_dir()}
+    return responses, band, _summaries(folder, responses) if by_predict else _volumes(folder, responses)
+
+
+def _summaries(folder: Path, responses: Mapping[str, Path]) -> _Records:
+    found = {case: _read(folder / _SUMMARIES / f"{case}.json", folder) for case in responses}
+    return {case: (record, record.get("flags", ())) for case, record in found.items()}
+
+
+def _volumes(folder: Path, responses: Mapping[str, Path]) -> _Records:
+    volumes = _object(_read(folder / VOLUMES, folder).get("cases", {}), folder / VOLUMES)
+    flags = _object(_read(folder / FLAGS, folder).get("flags", {}), folder / FLAGS)
+    return {case: (_object(volumes.get(case, {}), folder / VOLUMES), flags.get(case, ())) for case in responses}
+
+
+def _read(path: Path, folder: Path) -> Mapping[str, Any]:
+    """Read a JSON object; one that is not there, as after an interrupted run, is empty."""
+    if not path.exists():
+        return {}
+    require_inside([path], [folder.resolve()])
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
+    return _object(content, path)
+
+
+def _object(content: Any, path: Path) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: was not written by TwinTrack: a JSON object is expected where {content!r:.40} stands")
+    return content
+
+
+def _beside(case: Case | None) -> Ct | None:
+    """Give the CT that lies in the case's folder, beside the raters' masks."""
+    if case is None or case.image is None or not case.image.files:
+        return None
+    return Ct(case.id, case.image.files[0])

@@ -1,0 +1,420 @@
+/* The three planes: NiiVue draws the volumes; contours and captions lie over them, in its coordinates. */
+/* global niivue, outlineOf, drawLines */
+import { Greys } from "./greys.js";
+
+/** Values below are not coloured: a calibrated map is hardly ever exactly 0 inside the ROI. */
+export const LOWEST = 0.05;
+
+const COLOURS = "cividis"; // read alike with and without colour vision
+
+/* For each plane NiiVue's number of it, the axis across it and the axes along its width and height in NiiVue's space (to the
+   right, the front and the head), and the axis's name in DICOM. Slices are counted along DICOM's axes but for x, see `slice`. */
+export const PLANES = {
+  axial: { type: 0, across: 2, along: [0, 1], letter: "z" },
+  coronal: { type: 1, across: 1, along: [0, 2], letter: "y" },
+  sagittal: { type: 2, across: 0, along: [1, 2], letter: "x" },
+};
+
+const STYLES = { predicted: { colour: "#ffffff", dash: [] }, raters: { colour: "#ff9d2e", dash: [6, 3] } };
+
+/** The planes of one case at a time. */
+export class Planes {
+  /**
+   * @param {HTMLCanvasElement} canvas Where NiiVue draws.
+   * @param {HTMLCanvasElement} lines Where contours and captions are drawn, above it.
+   * @param {() => void} onMove Called when the crosshair has moved.
+   */
+  constructor(canvas, lines, onMove) {
+    this.canvas = canvas;
+    this.lines = lines;
+    this.onMove = onMove;
+    this.maps = new Map();
+    this.contours = [];
+    this.layout = "all";
+    this.known = true;
+    this.pending = false;
+    this.coloured = undefined;
+    this.opacity = 1;
+  }
+
+  /** Make NiiVue ready. Throws where the browser has no WebGL 2. */
+  async start() {
+    const { Niivue, DRAG_MODE } = niivue;
+    this.nv = new Niivue({
+      logLevel: "error",
+      loadingText: "",
+      backColor: [0, 0, 0, 1],
+      crosshairWidth: 0, // drawn over the picture: NiiVue's is as wide as a voxel and hides what it points at
+      fontColor: [1, 1, 1, 1],
+      fontMinPx: 15,
+      fontSizeScaling: 0.3,
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
+      showAllOrientationMarkers: true,
+      isForceMouseClickToVoxelCenters: true,
+      isNearestInterpolation: true,
+      multiplanarShowRender: 0,
+      dragAndDropEnabled: false,
+      viewModeHotKey: "",
+      clipPlaneHotKey: "",
+      cycleClipPlaneHotKey: "",
+      mouseEventConfig: {
+        leftButton: { primary: DRAG_MODE.crosshair, withShift: DRAG_MODE.pan, withCtrl: DRAG_MODE.pan },
+        rightButton: DRAG_MODE.windowing,
+        centerButton: DRAG_MODE.pan,
+      },
+    });
+    // The keys are this page's own; NiiVue's would move through the volume as well.
+    this.nv.keyDownListener = () => {};
+    this.nv.keyUpListener = () => {};
+    await this.nv.attachToCanvas(this.canvas, false);
+    this.greys = new Greys(this.nv);
+    /** The colours of the maps from 0 to 1: 256 steps of red, green, blue and alpha, which NiiVue has for rendering. */
+    this.colours = this.nv.colormap(COLOURS).map((value, at) => (at % 4 === 3 ? 255 : value));
+    this.palette = new Uint32Array(this.colours.buffer);
+    const draw = this.nv.drawScene.bind(this.nv);
+    this.nv.drawScene = () => {
+      this.greys.prepare();
+      draw();
+      this.drawSoon();
+    };
+    new ResizeObserver(() => this.arrange(this.layout)).observe(this.canvas.parentElement);
+  }
+
+  /** Forget the case. */
+  clear() {
+    this.maps.clear();
+    this.contours = [];
+    this.coloured = undefined;
+    this.base = undefined;
+    this.greys.clear();
+    this.drawSoon();
+  }
+
+  /**
+   * Show the CT, or what stands for it.
+   * @param {ArrayBuffer} buffer NIfTI.
+   * @param {boolean} known Whether it is known how the patient lies.
+   * @param {(image: NVImage) => number[]} windowOf Says which values are black and white at first.
+   */
+  async setBase(buffer, known, windowOf) {
+    this.known = known;
+    this.nv.opts.isOrientationTextVisible = known;
+    const base = await imageOf(buffer, "gray");
+    const [cal_min, cal_max] = windowOf(base);
+    Object.assign(base, { cal_min, cal_max });
+    this.lattice = latticeOf(base);
+    this.greys.show(base, this.lattice);
+    this.base = base;
+    this.nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
+    this.arrange(this.layout);
+  }
+
+  /**
+   * Keep a map for contours and colours.
+   * @param {string} name What it is asked for by.
+   * @param {ArrayBuffer} buffer NIfTI, cut to where it is not 0.
+   */
+  async addMap(name, buffer) {
+    const image = await imageOf(buffer, COLOURS);
+    const dims = image.hdr.dims.slice(1, 4);
+    const corner = fractionOf(this.base, millimetres(image, [0, 0, 0]));
+    const offset = this.lattice.along.map((axis, k) =>
+      Math.round((corner[axis] - this.lattice.origin[axis]) / this.lattice.step[k]),
+    );
+    this.maps.set(name, { dims, offset, values: image.img });
+  }
+
+  /** Colour by a map, or by none where the name is none of a map's. */
+  colourBy(name) {
+    this.coloured = this.maps.get(name);
+    this.drawSoon();
+  }
+
+  /** Set how strongly colours cover the CT, 0 to 1. */
+  setOpacity(opacity) {
+    this.opacity = opacity;
+    this.drawSoon();
+  }
+
+  /** Show the CT's voxels as they are, or smoothed to the eye. */
+  setSmooth(smooth) {
+    this.greys.smoothed = smooth;
+    this.nv.drawScene();
+  }
+
+  /** Draw contours: [{map, threshold, style}], style a name of `STYLES`. */
+  setContours(contours) {
+    this.contours = contours;
+    this.drawSoon();
+  }
+
+  /** Show values of the CT from `low` (black) to `high` (white). */
+  setWindow(low, high) {
+    if (!this.base || (this.base.cal_min === low && this.base.cal_max === high)) return;
+    Object.assign(this.base, { cal_min: low, cal_max: high });
+    this.nv.drawScene();
+  }
+
+  /** Lay out the planes: "all" or the name of one. */
+  arrange(layout) {
+    this.layout = layout;
+    const { width, height } = this.canvas.getBoundingClientRect();
+    if (!width || !height) return;
+    if (layout !== "all") {
+      this.nv.customLayout = null;
+      this.nv.setSliceType(PLANES[layout].type);
+      return;
+    }
+    const places =
+      width > height
+        ? { axial: [0, 0, 0.58, 1], coronal: [0.58, 0, 0.42, 0.5], sagittal: [0.58, 0.5, 0.42, 0.5] }
+        : { axial: [0, 0, 1, 0.58], coronal: [0, 0.58, 0.5, 0.42], sagittal: [0.5, 0.58, 0.5, 0.42] };
+    this.nv.setCustomLayout(
+      Object.entries(places).map(([name, position]) => ({ sliceType: PLANES[name].type, position })),
+    );
+  }
+
+  /** Zoom in on the crosshair, 1 being the whole. */
+  setZoom(zoom) {
+    const at = this.nv.frac2mm(this.nv.scene.crosshairPos);
+    const centre = this.nv.frac2mm([0.5, 0.5, 0.5]);
+    const pan = [0, 1, 2].map((k) => (zoom === 1 ? 0 : centre[k] - at[k]));
+    this.nv.setPan2Dxyzmm([...pan, zoom]);
+  }
+
+  get zoom() {
+    return this.nv.scene.pan2Dxyzmm[3];
+  }
+
+  /** The number of slices of a plane. */
+  count(name) {
+    return this.base.dimsRAS[PLANES[name].across + 1];
+  }
+
+  /** Which slice is shown, from 0, counted as DICOM's axes run: to the left, the back and the head. */
+  slice(name) {
+    const { across } = PLANES[name];
+    const n = this.count(name);
+    const index = Math.min(n - 1, Math.max(0, Math.floor(this.nv.scene.crosshairPos[across] * n)));
+    return across === 2 ? index : n - 1 - index;
+  }
+
+  /** Show a slice. */
+  setSlice(name, slice) {
+    const { across } = PLANES[name];
+    const n = this.count(name);
+    const index = Math.min(n - 1, Math.max(0, across === 2 ? slice : n - 1 - slice));
+    this.nv.scene.crosshairPos[across] = (index + 0.5) / n;
+    this.nv.drawScene();
+  }
+
+  /** Where the crosshair is: DICOM's x, y, z in mm. */
+  position() {
+    const [x, y, z] = this.nv.frac2mm(this.nv.scene.crosshairPos, 0, true);
+    return [-x, -y, z];
+  }
+
+  /** The voxel at the crosshair, along the axes of the file. */
+  voxel() {
+    const { along, origin, step } = this.lattice;
+    return along.map((axis, k) => Math.round((this.nv.scene.crosshairPos[axis] - origin[axis]) / step[k]));
+  }
+
+  /** The value of the CT at the crosshair. */
+  baseValue() {
+    const [i, j, k] = this.voxel();
+    const [nx, ny] = this.base.hdr.dims.slice(1, 3);
+    const { scl_slope: slope, scl_inter: inter } = this.base.hdr;
+    return this.base.img[i + nx * (j + ny * k)] * (slope || 1) + inter;
+  }
+
+  /** The value of a map at the crosshair; 0 outside what was cut. */
+  mapValue(name) {
+    const { values, dims, offset } = this.maps.get(name);
+    const at = this.voxel().map((index, k) => index - offset[k]);
+    return at.every((index, k) => index >= 0 && index < dims[k]) ? values[at[0] + dims[0] * (at[1] + dims[1] * at[2])] : 0;
+  }
+
+  /** Move the crosshair to where a map has most in each plane; false where it has nothing. */
+  goTo(name) {
+    const { values, dims, offset } = this.maps.get(name);
+    const sums = dims.map((n) => new Float64Array(n));
+    for (let k = 0, at = 0; k < dims[2]; k++)
+      for (let j = 0; j < dims[1]; j++)
+        for (let i = 0; i < dims[0]; i++, at++) {
+          sums[0][i] += values[at];
+          sums[1][j] += values[at];
+          sums[2][k] += values[at];
+        }
+    const most = sums.map((sum) => sum.indexOf(Math.max(...sum)));
+    const { along, origin, step } = this.lattice;
+    along.forEach((axis, k) => {
+      this.nv.scene.crosshairPos[axis] = origin[axis] + step[k] * (offset[k] + most[k]);
+    });
+    this.nv.drawScene();
+    return sums[0].some((sum) => sum > 0);
+  }
+
+  /** Draw lines and captions before the next picture, once however often it is asked for. */
+  drawSoon() {
+    if (this.pending) return;
+    this.pending = true;
+    requestAnimationFrame(() => {
+      this.pending = false;
+      this.drawOver();
+      if (this.base) this.onMove();
+    });
+  }
+
+  drawOver() {
+    const scale = window.devicePixelRatio || 1;
+    Object.assign(this.lines, { width: this.canvas.width, height: this.canvas.height });
+    const context = this.lines.getContext("2d");
+    if (!this.base) return;
+    for (const tile of this.nv.screenSlices) {
+      const [name, plane] = Object.entries(PLANES).find(([, { type }]) => type === tile.axCorSag) ?? [];
+      if (!plane) continue;
+      const [left, top, width, height] = tile.leftTopWidthHeight;
+      context.save();
+      context.beginPath();
+      context.rect(left, top, width, height);
+      context.clip();
+      this.drawColours(context, tile, plane);
+      for (const contour of this.contours) this.drawContour(context, tile, plane, contour, scale);
+      this.drawCrosshair(context, tile, plane, scale);
+      context.restore();
+      this.drawCaption(context, name, [left, top], scale);
+    }
+  }
+
+  drawColours(context, tile, plane) {
+    const cut = this.coloured && this.cut(this.coloured, tile, plane);
+    if (!cut) return;
+    const [nu, nv] = cut.size;
+    const pixels = new Uint32Array(nu * nv); // 0 is transparent
+    for (let v = 0, at = 0; v < nv; v++)
+      for (let u = 0; u < nu; u++, at++) {
+        const value = cut.values[cut.first + u * cut.step[0] + v * cut.step[1]];
+        if (value >= LOWEST) pixels[at] = this.palette[Math.min(255, Math.floor(value * 256))];
+      }
+    const picture = new OffscreenCanvas(nu, nv);
+    picture.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), nu, nv), 0, 0);
+    context.save();
+    context.setTransform(cut.place);
+    context.imageSmoothingEnabled = false;
+    context.globalAlpha = this.opacity;
+    context.drawImage(picture, 0, 0);
+    context.restore();
+  }
+
+  drawContour(context, tile, plane, { map, threshold, style }, scale) {
+    const cut = this.cut(this.maps.get(map), tile, plane);
+    const path = cut && outlineOf(cut.values, cut, threshold);
+    if (path) drawLines(context, path, cut.place, { ...STYLES[style], scale });
+  }
+
+  /* The voxels of a map in the plane of a tile: how to step through them and where they are in the canvas; undefined where the
+     map has none in it. */
+  cut({ values, dims, offset }, tile, plane) {
+    const across = this.lattice.along.indexOf(plane.across);
+    const index = this.voxel()[across] - offset[across];
+    if (index < 0 || index >= dims[across]) return undefined;
+    const step = [1, dims[0], dims[0] * dims[1]];
+    const [u, v] = [0, 1, 2].filter((k) => k !== across);
+    const pixel = (du, dv) => {
+      const voxel = [...offset];
+      voxel[u] += du - 0.5;
+      voxel[v] += dv - 0.5;
+      return this.pixelOf(tile, plane, voxel);
+    };
+    const [o, a, b] = [pixel(0, 0), pixel(1, 0), pixel(0, 1)];
+    const place = { a: a[0] - o[0], b: a[1] - o[1], c: b[0] - o[0], d: b[1] - o[1], e: o[0], f: o[1] };
+    return { values, first: index * step[across], size: [dims[u], dims[v]], step: [step[u], step[v]], place };
+  }
+
+  drawCrosshair(context, tile, plane, scale) {
+    const [x, y] = this.pixelOf(tile, plane, this.voxel()).map((at) => Math.round(at) + 0.5);
+    const [left, top, width, height] = tile.leftTopWidthHeight;
+    const gap = 14 * scale;
+    context.beginPath();
+    for (const [from, to] of [[left, x - gap], [x + gap, left + width]]) {
+      context.moveTo(from, y);
+      context.lineTo(to, y);
+    }
+    for (const [from, to] of [[top, y - gap], [y + gap, top + height]]) {
+      context.moveTo(x, from);
+      context.lineTo(x, to);
+    }
+    context.setLineDash([]);
+    context.lineWidth = scale;
+    context.strokeStyle = "rgba(110, 200, 245, 0.75)";
+    context.stroke();
+  }
+
+  /** Where in the canvas a voxel (along the axes of the file) is, in a tile. */
+  pixelOf(tile, plane, voxel) {
+    const { along, origin, step } = this.lattice;
+    const fraction = [0, 0, 0];
+    along.forEach((axis, k) => {
+      fraction[axis] = origin[axis] + step[k] * voxel[k];
+    });
+    const mm = this.nv.frac2mm(fraction);
+    const [left, top, width, height] = tile.leftTopWidthHeight;
+    const across = (mm[plane.along[0]] - tile.leftTopMM[0]) / tile.fovMM[0];
+    const up = (mm[plane.along[1]] - tile.leftTopMM[1]) / tile.fovMM[1];
+    return [left + across * width, top + (1 - up) * height];
+  }
+
+  drawCaption(context, name, [left, top], scale) {
+    context.font = `${13 * scale}px system-ui, sans-serif`;
+    context.textBaseline = "top";
+    context.lineWidth = 3 * scale;
+    context.strokeStyle = "#000";
+    context.fillStyle = "#fff";
+    const at = [left + 8 * scale, top + 6 * scale];
+    context.strokeText(this.caption(name), ...at);
+    context.fillText(this.caption(name), ...at);
+  }
+
+  /** Say which slice is shown and where it lies. */
+  caption(name) {
+    const { letter, across } = PLANES[name];
+    const count = this.known ? name : "image";
+    const mm = this.position()[across];
+    const place = this.known ? `, ${letter} ${mm.toFixed(1).replace("-", "−")} mm` : "";
+    return `${count} ${this.slice(name) + 1} of ${this.count(name)}${place}`;
+  }
+}
+
+async function imageOf(buffer, colours) {
+  const name = `${colours}.nii`;
+  const image = await niivue.NVImage.new(buffer, name, colours);
+  image.name = name;
+  return image;
+}
+
+/** Where a voxel lies, in mm as NIfTI has them. */
+function millimetres(image, voxel) {
+  return image.hdr.affine.slice(0, 3).map((row) => row[0] * voxel[0] + row[1] * voxel[1] + row[2] * voxel[2] + row[3]);
+}
+
+function fractionOf(base, mm) {
+  return base.convertMM2Frac(mm, true);
+}
+
+/* How the axes of the file lie in NiiVue's space, in which each axis of the volume runs from 0 to 1: for each axis of the
+   file the axis it runs along and how far one voxel is, and where the first voxel's centre is. */
+function latticeOf(base) {
+  const origin = fractionOf(base, millimetres(base, [0, 0, 0]));
+  const along = [];
+  const step = [];
+  for (let k = 0; k < 3; k++) {
+    const next = fractionOf(base, millimetres(base, [0, 1, 2].map((axis) => Number(axis === k))));
+    const moved = [0, 1, 2].map((axis) => next[axis] - origin[axis]);
+    const axis = moved.reduce((best, value, at) => (Math.abs(value) > Math.abs(moved[best]) ? at : best), 0);
+    along.push(axis);
+    step.push(moved[axis]);
+  }
+  return { origin: [...origin], along, step };
+}
