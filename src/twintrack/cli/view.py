@@ -40,11 +40,14 @@ def command(
     port: Annotated[
         int | None, typer.Option("--port", help="Where to listen. Default: a port that is free.", min=1, max=65535)
     ] = None,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page, or only print where it is.")] = True,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page, or only print where it is.")
+    ] = True,
 ) -> None:
     """Look at cases in the browser: three planes of the CT, the response over it, contours of agreement.
 
-    A server on this machine answers this machine only, under an address with a secret in it, until Ctrl-C. Nothing leaves the machine.
+    A server on this machine answers this machine only, under an address with a secret in it, until Ctrl-C. Nothing
+    leaves the machine.
 
     Example: `twintrack view predicted --images cts --raters raters`
     """

@@ -49,7 +49,7 @@ class ViewedCase:
     roots: tuple[Path, ...] = ()
 
     def require_inside(self, files: Sequence[Path]) -> None:
-        """Raise an `InputError` if a file, or one that it names for its voxels, lies outside the folders that were named."""
+        """Raise an `InputError` if a file, or one it names for its voxels, lies outside the folders that were named."""
         require_inside([part for file in files for part in Ct(self.id, file).files], self.roots)
 
 
@@ -157,7 +157,9 @@ def _read(path: Path, folder: Path) -> Mapping[str, Any]:
 
 def _object(content: Any, path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
-        raise InputError(f"{path}: was not written by TwinTrack: a JSON object is expected where {content!r:.40} stands")
+        raise InputError(
+            f"{path}: was not written by TwinTrack: a JSON object is expected where {content!r:.40} stands"
+        )
     return content
 
 

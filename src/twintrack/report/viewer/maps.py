@@ -30,7 +30,6 @@ CT = "ct"
 """The volume below the maps: the CT, or nothing but 0 where it is not known."""
 
 
-
 def maps_of(case: ViewedCase) -> list[str]:
     """Say which maps a case has, in the order of `NAMES`."""
     there = {"response": True, "probability": case.predicted is not None, "raters": case.drawn is not None}

@@ -1,8 +1,8 @@
 """A web server for one person on this machine: pages and cases behind a token, and nothing else.
 
-It listens on 127.0.0.1. Every request must carry the token in its path and name this host, so that neither other users of the
-machine nor pages from elsewhere (which can make a browser ask 127.0.0.1, under a name of theirs) are answered. Cases are asked for by number and
-volumes by name; no path comes from outside. Pages may load from here alone.
+It listens on 127.0.0.1. Every request must carry the token in its path and name this host, so that neither other users
+of the machine nor pages from elsewhere (which can make a browser ask 127.0.0.1, under a name of theirs) are answered.
+Cases are asked for by number and volumes by name; no path comes from outside. Pages may load from here alone.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _PARTS = {
     "viewer.js": ("viewer.js", "text/javascript; charset=utf-8"),
     "panel.js": ("panel.js", "text/javascript; charset=utf-8"),
     "planes.js": ("planes.js", "text/javascript; charset=utf-8"),
+    "overlay.js": ("overlay.js", "text/javascript; charset=utf-8"),
     "greys.js": ("greys.js", "text/javascript; charset=utf-8"),
     "contours.js": ("contours.js", "text/javascript; charset=utf-8"),
     "niivue.js": ("niivue/niivue.js", "text/javascript; charset=utf-8"),
@@ -108,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
         """Say nothing: addresses hold the token."""
 
-    def do_GET(self) -> None:  # noqa: N802  (the base class's name)
+    def do_GET(self) -> None:
         """Answer, if the request is from the page."""
         hosts = {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}
         if self.headers.get("Host") not in hosts:
@@ -139,7 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_json([case.id for case in self.server.cases])
             case ["cases", number] if (viewed := self._case(number)) is not None:
                 self._send_json(describe(viewed))
-            case ["cases", number, name] if (viewed := self._case(number)) is not None and name in (CT, *maps_of(viewed)):
+            case ["cases", number, name] if (viewed := self._case(number)) is not None and name in (
+                CT,
+                *maps_of(viewed),
+            ):
                 self._send_volume(viewed, name)
             case _:
                 self._say(HTTPStatus.NOT_FOUND, "there is no such thing here")

@@ -1,12 +1,12 @@
 /* The settings beside the planes, and what is read off there. */
-import { LOWEST, PLANES } from "./planes.js";
+import { LOWEST, PLANES } from "./overlay.js";
 
 const find = (id) => document.getElementById(id);
 
 /** Windows in HU: black and white. */
 const WINDOWS = { abdomen: [-110, 220], lung: [-1250, 250], bone: [-450, 1050] };
 const WHOLE = "whole range";
-const AIR = -200; // a CT in HU holds values below, an image of another kind hardly
+const AIR = -200; // HU: a CT holds values below, images of other kinds hardly
 const CLOSE = 3;
 
 /** The settings of the case that is shown. */
@@ -46,6 +46,7 @@ export class Panel {
     find("layout").value = described.flat ? "axial" : "all";
     find("layout").parentElement.querySelector("label[for=layout]").hidden = find("layout").hidden = described.flat;
     find("window").hidden = !described.has_ct;
+    find("convention").hidden = !described.known || described.flat;
     this.planes.arrange(find("layout").value);
     this.drawBar();
     this.planes.setSmooth(find("smooth").checked);
@@ -61,7 +62,7 @@ export class Panel {
     for (const [name, { slider, output }] of this.sliders) {
       slider.value = this.planes.slice(name);
       output.textContent = `${this.planes.slice(name) + 1} of ${this.planes.count(name)}`;
-      slider.setAttribute("aria-valuetext", this.planes.caption(name));
+      slider.setAttribute("aria-valuetext", this.planes.caption(name).join(", "));
     }
     find("zoom").value = this.planes.zoom;
     find("zoom-text").textContent = `${this.planes.zoom.toFixed(2).replace(/\.?0+$/, "")} ×`;
@@ -110,8 +111,8 @@ export class Panel {
 
   /** Offer the windows that fit an image; give the first one. */
   firstWindow(base) {
-    this.hounsfield = base.global_min < AIR;
-    this.range = [base.global_min, base.global_max > base.global_min ? base.global_max : base.global_min + 1];
+    this.range = rangeOf(base);
+    this.hounsfield = this.range[0] < AIR;
     const presets = [...(this.hounsfield ? Object.keys(WINDOWS) : []), WHOLE];
     find("preset").replaceChildren(...presets.map((name) => new Option(name)), new Option("as set", ""));
     find("window").querySelector("legend").textContent = this.hounsfield ? "Window (HU)" : "Window";
@@ -206,6 +207,17 @@ export class Panel {
     event.preventDefault();
     keys[event.key]();
   }
+}
+
+/* Pitfall: the range NiiVue knows is that of the middle of the volume. */
+function rangeOf({ img, hdr }) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of img) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (!(low < high)) high = low + 1;
+  return [low, high].map((value) => value * (hdr.scl_slope || 1) + hdr.scl_inter);
 }
 
 function pair([word, value]) {
