@@ -54,13 +54,12 @@ function outlineOf(values, plane, threshold) {
 function drawLines(context, path, place, style) {
   const placed = new Path2D();
   placed.addPath(path, place);
-  context.lineCap = "square";
-  context.setLineDash([]);
+  // The rim has the same dashes, so that a line below shows through the gaps where both take one way.
+  context.setLineDash(style.dash.map((length) => length * style.scale));
+  context.lineCap = style.dash.length ? "butt" : "square";
   context.strokeStyle = "rgba(0, 0, 0, 0.75)";
   context.lineWidth = 3.5 * style.scale;
   context.stroke(placed);
-  context.lineCap = "butt";
-  context.setLineDash(style.dash.map((length) => length * style.scale));
   context.strokeStyle = style.colour;
   context.lineWidth = 1.75 * style.scale;
   context.stroke(placed);

@@ -96,7 +96,7 @@ function draw(volumes) {
   const map = volumes[find("map").value];
   if (map) paint(context, part, (at) => map[at] >= LOWEST && colourOf(map[at]), Number(find("opacity").value) / 100);
   const threshold = Math.fround(content.levels[Number(find("level").value)].threshold);
-  const styles = [["raters", { colour: "#ff9d2e", dash: [6, 3] }], ["response", { colour: "#ffffff", dash: [] }]];
+  const styles = [["response", { colour: "#ffffff", dash: [] }], ["raters", { colour: "#ff9d2e", dash: [6, 3] }]];
   for (const [name, style] of styles) {
     const path = volumes[name] && outlineOf(volumes[name], part, threshold);
     if (path) drawLines(context, path, part.place, { ...style, scale });

@@ -40,7 +40,7 @@ export class Panel {
     find("map").append(...[...this.names].map(([name, title]) => new Option(title, name)), new Option("none", ""));
     Object.assign(find("level"), { max: described.levels.length - 1, value: Math.floor((described.levels.length - 1) / 2) });
     for (const [name, { slider, box }] of this.sliders) {
-      box.hidden = this.planes.count(name) === 1;
+      box.hidden = described.flat || this.planes.count(name) === 1;
       slider.max = this.planes.count(name) - 1;
     }
     find("layout").value = described.flat ? "axial" : "all";
@@ -89,8 +89,8 @@ export class Panel {
     // Pitfall: maps are float32; 0.7 as they hold it lies below the number 0.7.
     const wanted = { threshold: Math.fround(threshold) };
     const contours = [];
-    if (find("raters-contour").checked && this.names.has("raters")) contours.push({ ...wanted, map: "raters", style: "raters" });
     if (find("contour").checked) contours.push({ ...wanted, map: "response", style: "predicted" });
+    if (find("raters-contour").checked && this.names.has("raters")) contours.push({ ...wanted, map: "raters", style: "raters" });
     this.planes.setContours(contours);
   }
 

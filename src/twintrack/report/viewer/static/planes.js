@@ -167,7 +167,8 @@ export class Planes {
   setZoom(zoom) {
     const at = this.nv.frac2mm(this.nv.scene.crosshairPos);
     const centre = this.nv.frac2mm([0.5, 0.5, 0.5]);
-    const pan = [0, 1, 2].map((k) => (zoom === 1 ? 0 : centre[k] - at[k]));
+    // NiiVue shows from (first - pan) / zoom to (last - pan) / zoom.
+    const pan = [0, 1, 2].map((k) => (zoom === 1 ? 0 : centre[k] - zoom * at[k]));
     this.nv.setPan2Dxyzmm([...pan, zoom]);
   }
 
