@@ -316,6 +316,23 @@ def test_odd_cases_on_a_phone(watched, view, tmp_path):
     assert all("422" in fault for fault in watched.faults)
     watched.faults.clear()
 
+    # What the graphics cannot hold whole is not shown in part.
+    page.evaluate("() => { WebGL2RenderingContext.prototype.getParameter = () => 16; }")
+    choose("empty", "failed")
+    assert "at most 16 voxels along an axis" in text(page, "#failure")
+    page.evaluate("() => { WebGL2RenderingContext.prototype.getParameter = () => 2048; }")
     choose(SCRIPT)
     assert page.locator("#failure").is_hidden()
+    watched.check()
+
+
+def test_a_browser_without_webgl_2_is_told_so(watched, view, tmp_path):
+    make_case(tmp_path, "c1")
+    dialogs = []
+    watched.page.on("dialog", lambda dialog: dialogs.append(dialog.dismiss()))
+    watched.page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null;")
+    watched.page.goto(view())
+    wait(watched.page, "failed")
+    assert "WebGL 2 is missing" in text(watched.page, "#failure")
+    assert dialogs == []
     watched.check()

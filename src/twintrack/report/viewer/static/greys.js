@@ -59,6 +59,10 @@ export class Greys {
     const { nv } = this;
     const { gl } = nv;
     const whole = image.img instanceof Int16Array;
+    const size = image.hdr.dims.slice(1, 4);
+    const most = gl.getParameter(gl.MAX_3D_TEXTURE_SIZE);
+    if (Math.max(...size) > most)
+      throw new Error(`This browser's graphics take at most ${most} voxels along an axis; this image has ${size.join(" × ")}.`);
     this.image = image;
     this.toVoxel = new Float32Array(16); // by columns
     along.forEach((axis, k) => {
@@ -72,11 +76,11 @@ export class Greys {
     this.texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_3D, this.texture);
     for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_3D, name, gl.NEAREST);
-    const size = image.hdr.dims.slice(1, 4);
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
     gl.texStorage3D(gl.TEXTURE_3D, 1, whole ? gl.R16I : gl.R32F, ...size);
     const [format, type] = whole ? [gl.RED_INTEGER, gl.SHORT] : [gl.RED, gl.FLOAT];
     gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, 0, ...size, format, type, image.img);
+    if (gl.getError() === gl.OUT_OF_MEMORY) throw new Error("This browser's graphics have no room for an image of this size.");
     nv.addVolume(image);
     // From here on a movement of the window only means another picture.
     nv.refreshLayers = () => {};

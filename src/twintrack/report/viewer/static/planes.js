@@ -80,17 +80,16 @@ export class Planes {
   }
 
   /**
-   * Show the CT, or what stands for it.
-   * @param {ArrayBuffer} buffer NIfTI.
+   * Show the CT, or what stands for it, instead of what was shown before.
+   * @param {NVImage} base As from `imageOf`.
    * @param {boolean} known Whether it is known how the patient lies.
-   * @param {(image: NVImage) => number[]} windowOf Says which values are black and white at first.
+   * @param {number[]} window The values that are black and white at first.
    */
-  async setBase(buffer, known, windowOf) {
+  setBase(base, known, [low, high]) {
+    this.clear();
     this.known = known;
     this.nv.opts.isOrientationTextVisible = known;
-    const base = await imageOf(buffer, "gray");
-    const [cal_min, cal_max] = windowOf(base);
-    Object.assign(base, { cal_min, cal_max });
+    Object.assign(base, { cal_min: low, cal_max: high });
     this.lattice = latticeOf(base);
     this.greys.show(base, this.lattice);
     this.base = base;
@@ -101,10 +100,9 @@ export class Planes {
   /**
    * Keep a map for contours and colours.
    * @param {string} name What it is asked for by.
-   * @param {ArrayBuffer} buffer NIfTI, cut to where it is not 0.
+   * @param {NVImage} image As from `imageOf`, cut to where it is not 0.
    */
-  async addMap(name, buffer) {
-    const image = await imageOf(buffer, COLOURS);
+  addMap(name, image) {
     const dims = image.hdr.dims.slice(1, 4);
     const corner = fractionOf(this.base, millimetres(image, [0, 0, 0]));
     const offset = this.lattice.along.map((axis, k) =>
@@ -265,11 +263,13 @@ export class Planes {
   }
 }
 
-async function imageOf(buffer, colours) {
-  const name = `${colours}.nii`;
-  const image = await niivue.NVImage.new(buffer, name, colours);
-  image.name = name;
-  return image;
+/**
+ * Take a volume apart.
+ * @param {ArrayBuffer} buffer NIfTI.
+ * @returns {Promise<NVImage>} Its header and voxels.
+ */
+export function imageOf(buffer) {
+  return niivue.NVImage.new(buffer, "volume.nii", "gray");
 }
 
 /** Where a voxel lies, in mm as NIfTI has them. */

@@ -1,12 +1,13 @@
 /* The page: asks the server for cases, shows one, and ties the settings to the planes. */
 import { Panel } from "./panel.js";
-import { Planes } from "./planes.js";
+import { imageOf, Planes } from "./planes.js";
 
 const find = (id) => document.getElementById(id);
 const status = find("status");
 const failure = find("failure");
 
 let planes;
+let ready;
 let panel;
 let loading = 0;
 
@@ -33,7 +34,9 @@ async function volumeOf(number, name, title, current) {
     status.textContent = `loading ${title}: ${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`;
   }
   if (done !== total) throw new Error(`the ${title} did not arrive whole`);
-  return bytes.buffer;
+  const image = await imageOf(bytes.buffer);
+  if (!current()) throw new Overtaken();
+  return image;
 }
 
 async function* parts(reader) {
@@ -57,14 +60,16 @@ async function show(number) {
   const current = () => mine === loading;
   document.body.dataset.state = "loading";
   failure.hidden = true;
-  planes.clear();
+  if (planes.base) planes.clear();
   panel.clear();
   try {
     const described = await (await ask(`cases/${number}`)).json();
     document.title = `${described.id} – TwinTrack`;
     const [[base, baseTitle], ...maps] = described.volumes;
-    const buffer = await volumeOf(number, base, baseTitle, current);
-    await planes.setBase(buffer, described.known && !described.flat, (image) => panel.firstWindow(image));
+    const image = await volumeOf(number, base, baseTitle, current);
+    await ready;
+    if (!current()) return;
+    planes.setBase(image, described.known && !described.flat, panel.firstWindow(image));
     const missing = [];
     for (const [name, title] of maps) {
       // The response must be there; the case can be looked at without another map, which is said.
@@ -88,11 +93,11 @@ async function show(number) {
 async function start() {
   planes = new Planes(find("planes"), find("lines"), () => panel.follow());
   panel = new Panel(planes);
-  try {
-    await planes.start();
-  } catch (error) {
+  // Without a graphics card this takes seconds, in which the first case is fetched.
+  ready = planes.start().catch((error) => {
     throw new Error(`This browser cannot draw volumes: WebGL 2 is missing or switched off (${error.message}).`);
-  }
+  });
+  ready.catch(fail);
   const names = await (await ask("cases")).json();
   const choice = find("case");
   choice.append(...names.map((name, k) => new Option(name, String(k))));
