@@ -75,3 +75,12 @@ def test_a_record_that_is_a_link_out_of_the_folder_is_refused(applied, tmp_path)
 
     with pytest.raises(InputError, match="outside the folders"):
         find_cases(applied)
+
+
+def test_cts_raters_and_members_of_other_cases_are_refused(applied):
+    root = applied.parent
+    write(root / "others" / "z.nii.gz", response())
+    with pytest.raises(InputError, match=r"\(a, …\) none has CT among what is given \(z\)"):
+        find_cases(applied, images=[root / "others"])
+    with pytest.raises(InputError, match="none has members"):
+        find_cases(applied, predicted=find_cohort(members=[root / "others"]))

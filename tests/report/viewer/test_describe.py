@@ -40,7 +40,8 @@ def test_says_what_is_not_known(cases):
 
 
 def test_small_volumes_are_in_mm3_and_areas_in_mm2(cases, tmp_path):
-    assert describe(replace(cases[0], record={"expected_volume_mm3": 12.34}))["facts"][0][1] == "12.3 mm³"
+    for size, said in ((12.34, "12.3 mm³"), (348.2, "0.348 ml"), (98_760.0, "98.8 ml"), (123_456.0, "123 ml")):
+        assert describe(replace(cases[0], record={"expected_volume_mm3": size}))["facts"][0][1] == said
     write(tmp_path / "flat" / "c.nii.gz", np.eye(4, dtype=np.float32), Grid.plain((4, 4), spacing=(1.0, 1.0)))
     (flat,) = find_cases(tmp_path / "flat")
     said = describe(replace(flat, record={"expected_volume_mm3": 1234.5}))

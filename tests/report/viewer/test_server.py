@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -10,6 +12,7 @@ import pytest
 
 from twintrack.errors import ServerError
 from twintrack.images import read_volume
+from twintrack.report.viewer import server as server_module
 from twintrack.report.viewer.cases import find_cases
 from twintrack.report.viewer.server import ViewerServer
 
@@ -172,3 +175,25 @@ def test_what_arrives_in_pieces_or_not_at_all_ends_nothing(server):
         connection.sock.sendall(sent)
         connection.close()
     assert ask(server, "/cases")[0].status == 200
+
+
+def test_leaves_no_temporary_behind_when_it_ends_while_a_volume_is_read(cases, monkeypatch, tmp_path):
+    scratch, written = tmp_path / "scratch", threading.Event()
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+
+    def slowly(case, name, folder):
+        (folder / "half").write_bytes(b"half")
+        written.set()
+        time.sleep(0.2)
+        return folder / "half"
+
+    monkeypatch.setattr(server_module, "write_shown", slowly)
+    with ViewerServer(cases) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        asking = threading.Thread(target=ask, args=(server, "/cases/0/ct"))
+        asking.start()
+        assert written.wait(20)
+        server.shutdown()
+    assert list(scratch.iterdir()) == []
+    asking.join(20)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,8 @@ def find_cases(
     folder: Path,
     *,
     images: Sequence[Path] = (),
-    drawn: Iterable[Case] = (),
-    predicted: Iterable[Case] = (),
+    drawn: Collection[Case] = (),
+    predicted: Collection[Case] = (),
     named: Sequence[Path] = (),
     n_raters: int | None = None,
 ) -> list[ViewedCase]:
@@ -86,11 +86,18 @@ def find_cases(
         One entry for each response map, in natural order of their names.
 
     Raises:
-        InputError: If the folder holds no response maps, or a file about them cannot be read or lies elsewhere.
+        InputError: If the folder holds no response maps, a file about them cannot be read or lies elsewhere, or CTs,
+            raters or members are given and are of other cases.
     """
     responses, band, records = _written(folder)
     by_rater, by_member = ({case.id: case for case in cases} for cases in (drawn, predicted))
     cts = {ct.case_id: ct for ct in find_cts(images)} if images else {}
+    for what, found, given in (("CT", cts, images), ("raters", by_rater, drawn), ("members", by_member, predicted)):
+        if given and not found.keys() & responses.keys():
+            raise InputError(
+                f"{folder}: of its cases ({_some(responses)}) none has {what} among what is given ({_some(found)}); "
+                "files and folders must have the cases' names"
+            )
     most = max((len(case.raters) for case in by_rater.values()), default=None)
     # Of FOLDER:SERIES the folder; files by themselves are not added, they may be links.
     series = [ct.path for ct in cts.values() if ct.series is not None]
@@ -113,6 +120,11 @@ def find_cases(
         )
 
     return [one(case_id, response) for case_id, response in responses.items()]
+
+
+def _some(names: Iterable[str]) -> str:
+    first, *more = names
+    return f"{first}, …" if more else first
 
 
 _Records = dict[str, tuple[Mapping[str, Any], Sequence[str]]]

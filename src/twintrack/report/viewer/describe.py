@@ -12,7 +12,7 @@ from twintrack.report.viewer.maps import CT, NAMES, grid_of, maps_of
 _STEPS = 20
 """Where the number of experts is not known, the contour moves in steps of one twentieth of the response."""
 
-_LARGE = 100.0
+_LARGE = 100.0  # from here on mm³ are said as ml, and ml without decimals
 
 
 def describe(case: ViewedCase) -> dict[str, Any]:
@@ -99,4 +99,6 @@ def _range(interval: Mapping[str, float], *, flat: bool) -> str:
 def _size(mm3: float, *, flat: bool) -> str:
     if flat:
         return f"{mm3:.1f} mm²"
-    return f"{mm3 / 1000:.2f} ml" if mm3 >= _LARGE else f"{mm3:.1f} mm³"
+    if mm3 < _LARGE:
+        return f"{mm3:.1f} mm³"
+    return f"{mm3 / 1000:#.3g} ml" if mm3 < 1000 * _LARGE else f"{mm3 / 1000:.0f} ml"

@@ -11,15 +11,13 @@ import errno
 import json
 import os
 import secrets
-import shutil
 import sys
 import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from twintrack.errors import ServerError, TwinTrackError
 from twintrack.images.packing.unpack import scratch_folder
@@ -65,7 +63,7 @@ class ViewerServer(ThreadingHTTPServer):
     Attributes:
         cases: What there is to look at.
         token: What a request must carry.
-        reading: Held while a volume is read: one at a time fits into memory.
+        reading: Held while a volume is read: one at a time, to spare memory, and none after the end.
 
     Raises:
         ServerError: If the port is in use or not allowed.
@@ -92,6 +90,11 @@ class ViewerServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Where the page is, with the token."""
         return f"http://{HOST}:{self.server_port}/{self.token}/"
+
+    def server_close(self) -> None:
+        """Stop listening, and wait for a volume that is being read: its temporary file is to be deleted."""
+        super().server_close()
+        self.reading.acquire()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over a browser that went away; anything else is a fault and is shown."""
@@ -154,11 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.cases[int(number)] if int(number) < len(self.server.cases) else None
 
     def _send_volume(self, case: ViewedCase, name: str) -> None:
-        with scratch_folder() as folder:
-            with self.server.reading:
-                path = write_shown(case, name, folder)
-            with path.open("rb") as file:
-                self._send_file(file, path.stat().st_size, "application/octet-stream")
+        with self.server.reading, scratch_folder() as folder:
+            content = write_shown(case, name, folder).read_bytes()
+        self._send(content, "application/octet-stream")
 
     def _send_json(self, content: Any) -> None:
         self._send(json.dumps(content, ensure_ascii=False).encode(), _JSON)
@@ -167,16 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(text.encode(), "text/plain; charset=utf-8", status=status, allow=allow)
 
     def _send(self, body: bytes, kind: str, *, status: HTTPStatus = HTTPStatus.OK, allow: bool = False) -> None:
-        self._send_file(BytesIO(body), len(body), kind, status=status, allow=allow)
-
-    def _send_file(
-        self, file: BinaryIO, size: int, kind: str, *, status: HTTPStatus = HTTPStatus.OK, allow: bool = False
-    ) -> None:
         self.send_response(status)
-        for name, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(size)}.items():
+        for name, value in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         if allow:
             self.send_header("Allow", "GET, HEAD")
         self.end_headers()
         if self.command != "HEAD":
-            shutil.copyfileobj(file, self.wfile, 1 << 20)
+            self.wfile.write(body)

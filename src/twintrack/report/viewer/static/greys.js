@@ -2,7 +2,7 @@
 
    NiiVue's own way is to make a coloured copy of the whole volume for each window, and gradients of it for a three-dimensional view.
    Without a graphics card that takes 7 processor seconds for each movement of the window in a CT of 512 × 512 × 300, and
-   ten times that for the gradients. Here the voxels are handed over once, and NiiVue's slice shader is replaced, for which it has a place. */
+   several times that for the gradients. Here the voxels are handed over once, and NiiVue's slice shader is replaced, for which it has a place. */
 
 const UNIT = 15; // of the textures, the last that every WebGL 2 has; NiiVue uses the lower ones
 const SHRUNK = [WebGL2RenderingContext.TEXTURE0, WebGL2RenderingContext.TEXTURE6, WebGL2RenderingContext.TEXTURE8];

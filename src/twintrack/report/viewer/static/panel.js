@@ -43,7 +43,7 @@ export class Panel {
       box.hidden = described.flat || this.planes.count(name) === 1;
       slider.max = this.planes.count(name) - 1;
     }
-    find("layout").value = described.flat ? "axial" : "all";
+    find("layout").value = this.planes.count("axial") === 1 ? "axial" : "all";
     find("layout").parentElement.querySelector("label[for=layout]").hidden = find("layout").hidden = described.flat;
     find("window").hidden = !described.has_ct;
     find("convention").hidden = !described.known || described.flat;
