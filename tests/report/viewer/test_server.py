@@ -163,6 +163,15 @@ def test_a_link_out_of_the_folder_is_not_followed(applied, serve, tmp_path):
     assert ask(server, "/cases/1/response")[0].status == 422
 
 
+def test_too_little_memory_is_said(server, monkeypatch):
+    def too_large(case, name, folder):
+        raise MemoryError
+
+    monkeypatch.setattr(server_module, "write_shown", too_large)
+    answer, content = ask(server, "/cases/0/ct")
+    assert (answer.status, content) == (422, b"there is not enough memory for this case")
+
+
 def test_two_servers_do_not_share_a_port(server, cases):
     with pytest.raises(ServerError, match=f"port {server.server_port} .*perhaps another viewer"):
         ViewerServer(cases, port=server.server_port)

@@ -63,7 +63,8 @@ class ViewerServer(ThreadingHTTPServer):
     Attributes:
         cases: What there is to look at.
         token: What a request must carry.
-        reading: Held while a volume is read: one at a time, to spare memory, and none after the end.
+        reading: Held while files are read: one at a time, to spare memory.
+        ended: Whether no more are to be read.
 
     Raises:
         ServerError: If the port is in use or not allowed.
@@ -77,6 +78,7 @@ class ViewerServer(ThreadingHTTPServer):
         self.cases = tuple(cases)
         self.token = secrets.token_urlsafe(32)
         self.reading = threading.Lock()
+        self.ended = False
         try:
             super().__init__((HOST, port or 0), _Handler)
         except OSError as error:
@@ -94,7 +96,8 @@ class ViewerServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """Stop listening, and wait for a volume that is being read: its temporary file is to be deleted."""
         super().server_close()
-        self.reading.acquire()
+        with self.reading:
+            self.ended = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Pass over a browser that went away; anything else is a fault and is shown."""
@@ -126,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(parts)
         except TwinTrackError as error:
             self._say(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        except MemoryError:
+            self._say(HTTPStatus.UNPROCESSABLE_ENTITY, "there is not enough memory for this case")
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -142,7 +147,9 @@ class _Handler(BaseHTTPRequestHandler):
             case ["cases"]:
                 self._send_json([case.id for case in self.server.cases])
             case ["cases", number] if (viewed := self._case(number)) is not None:
-                self._send_json(describe(viewed))
+                with self.server.reading:
+                    described = describe(viewed)
+                self._send_json(described)
             case ["cases", number, name] if (viewed := self._case(number)) is not None and name in (
                 CT,
                 *maps_of(viewed),
@@ -158,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_volume(self, case: ViewedCase, name: str) -> None:
         with self.server.reading, scratch_folder() as folder:
+            if self.server.ended:
+                return
             content = write_shown(case, name, folder).read_bytes()
         self._send(content, "application/octet-stream")
 
