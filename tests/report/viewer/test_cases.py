@@ -9,6 +9,7 @@ import pytest
 from twintrack.cohort.find import find_cohort
 from twintrack.errors import InputError
 from twintrack.report.viewer.cases import find_cases
+from twintrack.report.viewer.said import NOTHING
 
 from .conftest import RECORD, response, write
 
@@ -16,8 +17,8 @@ from .conftest import RECORD, response, write
 def test_finds_what_apply_wrote(applied, cases):
     assert [case.id for case in cases] == ["a", "b"]
     a, b = cases
-    assert a.record == RECORD
-    assert (a.flags, b.flags) == ((), ("too bright",))
+    assert a.said.volume == RECORD
+    assert (a.said.flags, b.said.flags) == ((), ("too bright",))
     assert (a.ct.path, list(a.band)) == (applied.parent / "cts" / "a.nii.gz", ["lower"])
     assert (a.drawn.id, b.drawn) == ("a", None)
     assert a.predicted.id == "a"
@@ -27,11 +28,14 @@ def test_finds_what_apply_wrote(applied, cases):
 def test_finds_what_predict_wrote(tmp_path):
     write(tmp_path / "responses" / "c.nii.gz", response())
     (tmp_path / "summaries").mkdir()
-    (tmp_path / "summaries" / "c.json").write_text(json.dumps({**RECORD, "n_raters": 5, "flags": ["odd"]}))
+    (tmp_path / "summaries" / "c.json").write_text(
+        json.dumps({**RECORD, "n_raters": 5, "flags": ["odd"], "notes": ["n"]})
+    )
 
     (case,) = find_cases(tmp_path)
 
-    assert (case.id, case.n_raters, case.flags, case.ct) == ("c", 5, ("odd",), None)
+    assert (case.id, case.n_raters, case.ct) == ("c", 5, None)
+    assert (case.said.flags, case.said.notes) == (("odd",), ("n",))
     assert find_cases(tmp_path, n_raters=7)[0].n_raters == 7
 
 
@@ -40,7 +44,7 @@ def test_without_a_record_the_response_alone_is_shown(tmp_path):
 
     (case,) = find_cases(tmp_path)
 
-    assert (case.record, case.flags, case.n_raters) == ({}, (), None)
+    assert (case.said, case.n_raters) == (NOTHING, None)
 
 
 def test_takes_the_ct_that_lies_beside_the_raters_masks(applied):
@@ -65,6 +69,16 @@ def test_damaged_records_are_refused_by_name(applied, text):
 
     with pytest.raises(InputError, match=r"volumes\.json"):
         find_cases(applied)
+
+
+@pytest.mark.parametrize("content", [{"n_raters": "5"}, {"n_raters": 0}, {"flags": "odd"}, {"notes": [3]}])
+def test_damaged_summaries_are_refused_by_name(tmp_path, content):
+    write(tmp_path / "responses" / "c.nii.gz", response())
+    (tmp_path / "summaries").mkdir()
+    (tmp_path / "summaries" / "c.json").write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match=r"c\.json: was not written by TwinTrack"):
+        find_cases(tmp_path)
 
 
 def test_a_record_that_is_a_link_out_of_the_folder_is_refused(applied, tmp_path):

@@ -12,6 +12,7 @@ from twintrack.images import Grid
 from twintrack.pipeline.agreement import agreement_levels
 from twintrack.report.viewer.cases import find_cases
 from twintrack.report.viewer.describe import describe, levels
+from twintrack.report.viewer.said import Said
 
 from .conftest import write
 
@@ -28,9 +29,9 @@ def test_says_the_volume_as_it_was_written(cases):
 
 
 def test_says_what_is_not_known(cases):
-    record = {"expected_volume_mm3": None, "no_interval": "the voxel size is not known", "notes": ["no region found"]}
+    volume = {"expected_volume_mm3": None, "no_interval": "the voxel size is not known"}
 
-    said = describe(replace(cases[1], record=record))
+    said = describe(replace(cases[1], said=Said(volume, ("too bright",), ("no region found",))))
 
     assert dict(said["facts"]) == {
         "expected volume": "not written",
@@ -41,10 +42,10 @@ def test_says_what_is_not_known(cases):
 
 def test_small_volumes_are_in_mm3_and_areas_in_mm2(cases, tmp_path):
     for size, said in ((12.34, "12.3 mm³"), (348.2, "0.348 ml"), (98_760.0, "98.8 ml"), (123_456.0, "123 ml")):
-        assert describe(replace(cases[0], record={"expected_volume_mm3": size}))["facts"][0][1] == said
+        assert describe(replace(cases[0], said=Said({"expected_volume_mm3": size})))["facts"][0][1] == said
     write(tmp_path / "flat" / "c.nii.gz", np.eye(4, dtype=np.float32), Grid.plain((4, 4), spacing=(1.0, 1.0)))
     (flat,) = find_cases(tmp_path / "flat")
-    said = describe(replace(flat, record={"expected_volume_mm3": 1234.5}))
+    said = describe(replace(flat, said=Said({"expected_volume_mm3": 1234.5})))
     assert (said["flat"], said["facts"]) == (True, [["expected area", "1234.5 mm²"]])
 
 
@@ -53,7 +54,7 @@ def test_small_volumes_are_in_mm3_and_areas_in_mm2(cases, tmp_path):
 )
 def test_a_record_of_another_kind_is_refused(cases, record):
     with pytest.raises(InputError, match="case a: what is written of its volume"):
-        describe(replace(cases[0], record=record))
+        describe(replace(cases[0], said=Said(record)))
 
 
 @pytest.mark.parametrize("n_raters", [1, 2, 3, 5, 7])

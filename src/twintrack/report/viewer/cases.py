@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from twintrack.calibration.writing.flags import FLAGS
-from twintrack.calibration.writing.responses import VOLUMES
 from twintrack.cohort import Case
 from twintrack.errors import InputError
 from twintrack.images.folders import images_in
+from twintrack.report.viewer.said import NOTHING, Said, require_inside, summaries, volumes_and_flags
 from twintrack.segmentation.cts import Ct, find_cts
 
-# `twintrack predict` writes these; `apply` writes the responses into the folder itself.
-_RESPONSES, _SUMMARIES = "responses", "summaries"
+_RESPONSES = "responses"  # `twintrack predict` writes into it, `apply` into the folder itself
 _BAND = ("lower", "upper")
 
 
@@ -32,8 +28,7 @@ class ViewedCase:
         drawn: The case with its raters; None where there are none.
         predicted: The case with its members; None where they are not given.
         n_raters: K of "at least k of K experts"; None where nothing says it.
-        record: What was written about it (`twintrack.calibration.volumes.record`, and of `predict` more).
-        flags: In what it is unlike the cases of the calibration.
+        said: What was written about it.
         roots: The folders its files may lie in, resolved.
     """
 
@@ -44,23 +39,12 @@ class ViewedCase:
     drawn: Case | None = None
     predicted: Case | None = None
     n_raters: int | None = None
-    record: Mapping[str, Any] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
+    said: Said = NOTHING
     roots: tuple[Path, ...] = ()
 
     def require_inside(self, files: Sequence[Path]) -> None:
         """Raise an `InputError` if a file, or one it names for its voxels, lies outside the folders that were named."""
         require_inside([part for file in files for part in Ct(self.id, file).files], self.roots)
-
-
-def require_inside(files: Sequence[Path], roots: Sequence[Path]) -> None:
-    """Raise an `InputError` if a file lies outside all folders, also by way of a link."""
-    for file in files:
-        real = file.resolve()
-        if not any(real.is_relative_to(root) for root in roots):
-            raise InputError(
-                f"{file} leads to {real}, outside the folders that were named; name the folder it lies in instead"
-            )
 
 
 def find_cases(
@@ -89,7 +73,7 @@ def find_cases(
         InputError: If the folder holds no response maps, a file about them cannot be read or lies elsewhere, or CTs,
             raters or members are given and are of other cases.
     """
-    responses, band, records = _written(folder)
+    responses, band, said = _written(folder)
     by_rater, by_member = ({case.id: case for case in cases} for cases in (drawn, predicted))
     cts = {ct.case_id: ct for ct in find_cts(images)} if images else {}
     for what, found, given in (("CT", cts, images), ("raters", by_rater, drawn), ("members", by_member, predicted)):
@@ -104,7 +88,6 @@ def find_cases(
     roots = tuple(path.resolve() for path in (folder, *images, *series, *named))
 
     def one(case_id: str, response: Path) -> ViewedCase:
-        record, flags = records.get(case_id, ({}, ()))
         case = by_rater.get(case_id)
         return ViewedCase(
             id=case_id,
@@ -113,9 +96,8 @@ def find_cases(
             ct=cts.get(case_id) or _beside(case),
             drawn=case if case is not None and case.raters else None,
             predicted=by_member.get(case_id),
-            n_raters=n_raters or record.get("n_raters") or most,
-            record=record,
-            flags=tuple(flags),
+            n_raters=n_raters or said[case_id].n_raters or most,
+            said=said[case_id],
             roots=roots,
         )
 
@@ -127,10 +109,7 @@ def _some(names: Iterable[str]) -> str:
     return f"{first}, …" if more else first
 
 
-_Records = dict[str, tuple[Mapping[str, Any], Sequence[str]]]
-
-
-def _written(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]], _Records]:
+def _written(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]], dict[str, Said]]:
     """Give responses, bands and records by case, in either layout."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")
@@ -141,38 +120,8 @@ def _written(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]],
             f"{folder}: holds no response maps; name the folder that `twintrack predict` or `twintrack apply` wrote"
         )
     band = {name: images_in(folder / name) for name in _BAND if (folder / name).is_dir()}
-    return responses, band, _summaries(folder, responses) if by_predict else _volumes(folder, responses)
-
-
-def _summaries(folder: Path, responses: Mapping[str, Path]) -> _Records:
-    found = {case: _read(folder / _SUMMARIES / f"{case}.json", folder) for case in responses}
-    return {case: (record, record.get("flags", ())) for case, record in found.items()}
-
-
-def _volumes(folder: Path, responses: Mapping[str, Path]) -> _Records:
-    volumes = _object(_read(folder / VOLUMES, folder).get("cases", {}), folder / VOLUMES)
-    flags = _object(_read(folder / FLAGS, folder).get("flags", {}), folder / FLAGS)
-    return {case: (_object(volumes.get(case, {}), folder / VOLUMES), flags.get(case, ())) for case in responses}
-
-
-def _read(path: Path, folder: Path) -> Mapping[str, Any]:
-    """Read a JSON object; one that is not there, as after an interrupted run, is empty."""
-    if not path.exists():
-        return {}
-    require_inside([path], [folder.resolve()])
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON: {error}") from error
-    return _object(content, path)
-
-
-def _object(content: Any, path: Path) -> Mapping[str, Any]:
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: was not written by TwinTrack: a JSON object is expected where {content!r:.40} stands"
-        )
-    return content
+    read = summaries if by_predict else volumes_and_flags
+    return responses, band, read(folder, list(responses))
 
 
 def _beside(case: Case | None) -> Ct | None:

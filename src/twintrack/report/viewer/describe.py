@@ -40,9 +40,9 @@ def describe(case: ViewedCase) -> dict[str, Any]:
         "known": grid.known,
         "n_raters": None if case.drawn is None else len(case.drawn.raters),
         "levels": levels(case.n_raters),
-        "facts": [list(pair) for pair in _facts(case.record, case, flat=len(grid.shape) == 2)],
-        "flags": [str(flag) for flag in case.flags],
-        "notes": [str(note) for note in case.record.get("notes", ())],
+        "facts": [list(pair) for pair in _facts(case.said.volume, case, flat=len(grid.shape) == 2)],
+        "flags": list(case.said.flags),
+        "notes": list(case.said.notes),
     }
 
 
