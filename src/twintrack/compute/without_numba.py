@@ -1,7 +1,8 @@
 """What NumPy does in place of numba's kernels where numba cannot run: the same results, to the last bit.
 
 Sums of fractions are taken in the kernels' order, one number after the other: `numpy.add.at` and `numpy.add.accumulate`
-do, `numpy.sum` and `numpy.bincount` (which starts anew from 0) do not.
+do, `numpy.sum` and `numpy.bincount` (which starts anew from 0) do not. Arrays are brought to float64 by `astype`: before
+NumPy 2 a scalar of float64 left an array of float32 what it was.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def sum_members(
 
 
 def _bins(values: NDArray[Any], n: int) -> NDArray[np.intp]:
-    return np.minimum((values * np.float64(n)).astype(np.intp), n - 1)
+    return np.minimum((values.astype(np.float64) * n).astype(np.intp), n - 1)
 
 
 def _add(

@@ -106,19 +106,19 @@ def _add_row_dice(
 
 
 def _structure_sum(foreground: NDArray[np.float32], one: np.floating[Any]) -> Reals:
-    total = foreground[0] * one
+    total = foreground[0].astype(one.dtype)
     for p in foreground[1:]:
-        total = total + p * one
+        total += p
     return np.asarray(total)
 
 
 def _top_label(
     foreground: NDArray[np.float32], background: NDArray[np.float32], z: int, one: np.floating[Any]
 ) -> tuple[NDArray[np.uint8], Reals]:
-    best = background[z] * one if background.size else one - _structure_sum(foreground, one)
+    best = background[z].astype(one.dtype) if background.size else one - _structure_sum(foreground, one)
     label = np.zeros(best.shape, np.uint8)
     for s, structure in enumerate(foreground, start=1):
-        p = structure * one
+        p = structure.astype(one.dtype)
         label[p > best] = s
         best = np.maximum(p, best)
     return label, best
@@ -130,5 +130,5 @@ def _softmax_of_top(foreground: NDArray[np.float32], top: Reals, one: np.floatin
 
     total = exp(one - _structure_sum(foreground, one) - top)
     for p in foreground:
-        total = total + exp(p * one - top)
+        total += exp(p.astype(one.dtype) - top)
     return np.asarray(one / total)

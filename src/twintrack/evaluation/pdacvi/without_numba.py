@@ -165,7 +165,7 @@ def fill_bins(
     """Add the region's voxels to the bins of confidence; see `top_label`."""
     rows, columns = (slice(*limits[:, axis]) for axis in (1, 2))
     for z in range(limits[0, 0], limits[1, 0]):
-        p = probability[z, rows, columns].reshape(-1) * one
+        p = probability[z, rows, columns].reshape(-1).astype(one.dtype)
         tumour, background = np.maximum(p, clamp), np.maximum(one - p, clamp)
         confidence = np.maximum(tumour, background) / (tumour + background)
         place = bins_of(confidence, edges, counts.size)
