@@ -1,4 +1,4 @@
-"""Calibration packages: beta calibration beside betacal and netcal, isotonic beside netcal, ECE beside netcal and torchmetrics.
+"""Calibration packages: beta beside betacal and netcal, isotonic beside netcal, ECE beside netcal and torchmetrics.
 
 They know labels of 0 and 1, so all get the probability and one rater's mask, flat. torchmetrics and netcal
 measure what `mhr_calibration_error` does where the response is one rater's.
