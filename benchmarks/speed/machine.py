@@ -8,7 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGES = (
-    "numpy", "scipy", "scikit-learn", "numba", "nibabel", "SimpleITK", "isal", "netcal", "betacal", "torchmetrics", "torch"
+    "numpy", "scipy", "scikit-learn", "numba", "nibabel", "SimpleITK", "isal",
+    "netcal", "betacal", "torchmetrics", "torch",
 )  # fmt: skip
 
 

@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twintrack.compute.blocks import blocks
 from twintrack.compute.jit import njit
-=======
->>>>>>> main
 from twintrack.compute.levels import level_edges, levels_of
 from twintrack.compute.threads import share_blocks
 

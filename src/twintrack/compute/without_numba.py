@@ -1,8 +1,8 @@
 """What NumPy does in place of numba's kernels where numba cannot run: the same results, to the last bit.
 
 Sums of fractions are taken in the kernels' order, one number after the other: `numpy.add.at` and `numpy.add.accumulate`
-do, `numpy.sum` and `numpy.bincount` (which starts anew from 0) do not. Arrays are brought to float64 by `astype`: before
-NumPy 2 a scalar of float64 left an array of float32 what it was.
+do, `numpy.sum` and `numpy.bincount` (which starts anew from 0) do not. Arrays are brought to float64 by `astype`, since
+before NumPy 2 a scalar of float64 left an array of float32 what it was.
 """
 
 from __future__ import annotations
