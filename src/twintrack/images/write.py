@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +20,22 @@ from twintrack.images import blosc
 from twintrack.images.atomic import replacing
 from twintrack.images.formats import ARRAY_ENDINGS, WRITABLE_ENDINGS, require_ending
 from twintrack.images.grid import Grid
-from twintrack.images.packing import compress
+from twintrack.images.packing import compress, nifti
 from twintrack.images.packing.quiet import quiet
 from twintrack.images.packing.unpack import scratch_folder
+from twintrack.images.parts import VolumeParts
 from twintrack.images.volume import Volume
 
 sitk: Any = SimpleITK  # its functions carry no types
 
 # Named for the same reason as in read.py; the function compresses what SimpleITK wrote.
 _WRITERS = {
-    ".nii": ("NiftiImageIO", None),
-    ".nii.gz": ("NiftiImageIO", compress.compress_nifti),
     ".mha": ("MetaImageIO", compress.compress_metaimage),
     ".nrrd": ("NrrdImageIO", compress.compress_nrrd),
     ".seg.nrrd": ("NrrdImageIO", compress.compress_nrrd),
 }
+_NIFTI_ENDINGS = (".nii", ".nii.gz")
+_PIECE = 1 << 20  # voxels handed to the compressor at a time
 _STORED_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
 
@@ -56,18 +60,9 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
         TwinTrackWarning: If the grid is not known and the format cannot say so: what reads the file will take
             it for 1 mm voxels at the origin.
     """
-    ending = require_ending(path)
-    if ending not in WRITABLE_ENDINGS:
-        raise InputError(f"{path}: {ending} is not written; use one of {', '.join(WRITABLE_ENDINGS)}")
-    if compression_level not in range(4):
-        raise InputError(f"{path}: the compression level is {compression_level}; it must be 0, 1, 2 or 3")
+    ending = _require_writable(path, compression_level)
     array = _storable(volume, path)
-    if not volume.grid.known and ending not in ARRAY_ENDINGS:
-        warnings.warn(
-            f"{path}: the grid of {volume.name} is not known; the file will say 1 mm voxels at the origin",
-            TwinTrackWarning,
-            stacklevel=2,
-        )
+    _warn_of_unknown(volume.grid, volume.name, path, ending)
     with replacing(path) as temporary:
         if ending == ".npy":
             with temporary.open("wb") as file:
@@ -76,8 +71,56 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
             _write_npz(temporary, array, volume.grid, compression_level)
         elif ending == ".b2nd":
             blosc.write_b2nd(temporary, array, volume.grid, compression_level)
+        elif ending in _NIFTI_ENDINGS:
+            parts = VolumeParts.of(Volume(array, volume.grid), most=_PIECE)
+            _write_nifti(path, temporary, parts, array.dtype, ending, compression_level)
         else:
             _write_image(path, temporary, array, volume.grid, ending, compression_level)
+
+
+def write_parts(path: Path, volume: VolumeParts, *, compression_level: int = 1) -> None:
+    """Write a volume of float32 that is given a part at a time; the file is the same as `write_volume` writes.
+
+    NIfTI files are written as the parts come. Other formats need them all first.
+
+    Args:
+        path: As for `write_volume`.
+        volume: What to write. What its parts raise is raised here, and nothing is left then.
+        compression_level: As for `write_volume`.
+
+    Raises:
+        InputError: If the format cannot be written.
+        OutputError: If the operating system refuses.
+
+    Warns:
+        TwinTrackWarning: As `write_volume`.
+    """
+    ending = _require_writable(path, compression_level)
+    if ending not in _NIFTI_ENDINGS:
+        array = np.concatenate(list(volume.parts)).reshape(volume.grid.shape)
+        write_volume(path, Volume(array, volume.grid, volume.name), compression_level=compression_level)
+        return
+    _warn_of_unknown(volume.grid, volume.name, path, ending)
+    with replacing(path) as temporary:
+        _write_nifti(path, temporary, volume, np.dtype(np.float32), ending, compression_level)
+
+
+def _require_writable(path: Path, level: int) -> str:
+    ending = require_ending(path)
+    if ending not in WRITABLE_ENDINGS:
+        raise InputError(f"{path}: {ending} is not written; use one of {', '.join(WRITABLE_ENDINGS)}")
+    if level not in range(4):
+        raise InputError(f"{path}: the compression level is {level}; it must be 0, 1, 2 or 3")
+    return ending
+
+
+def _warn_of_unknown(grid: Grid, name: str, path: Path, ending: str) -> None:
+    if not grid.known and ending not in ARRAY_ENDINGS:
+        warnings.warn(
+            f"{path}: the grid of {name} is not known; the file will say 1 mm voxels at the origin",
+            TwinTrackWarning,
+            stacklevel=3,
+        )
 
 
 def _storable(volume: Volume, path: Path) -> NDArray[Any]:
@@ -107,14 +150,39 @@ def _write_npz(target: Path, array: NDArray[Any], grid: Grid, level: int) -> Non
                 npy_format.write_array(file, content, allow_pickle=False)
 
 
+def _write_nifti(
+    path: Path, target: Path, volume: VolumeParts, dtype: np.dtype[Any], ending: str, level: int
+) -> None:
+    """Write header and voxels ourselves: SimpleITK copies the image and, of NIfTI, does not notice a full disk."""
+    header = _nifti_header(path, volume.grid, dtype)
+    missing = math.prod(volume.grid.shape)
+    with target.open("wb") as file:
+        packing = compress.gzipped(file, level) if ending == ".nii.gz" else contextlib.nullcontext(file)
+        with packing as out:
+            out.write(header)
+            for part in volume.parts:
+                out.write(part.data)
+                missing -= part.size
+    if missing:
+        raise ValueError(f"{volume.name}: {missing} voxels fewer were given than the grid has")
+
+
+def _nifti_header(path: Path, grid: Grid, dtype: np.dtype[Any]) -> bytes:
+    """Let SimpleITK write the header, of an image of one voxel, and put the size in."""
+    one = replace(grid, shape=(1,) * len(grid.shape))
+    with scratch_folder() as folder:
+        raw = folder / "header.nii"
+        _write_raw(raw, np.zeros(one.shape, dtype), one, "NiftiImageIO", path)
+        head = raw.read_bytes()[: nifti.HEADER_BYTES]
+    if max(grid.shape) > nifti.LARGEST:
+        raise OutputError(f"cannot write {path}: of the shape {grid.shape} NIfTI holds up to {nifti.LARGEST} each way")
+    return nifti.with_shape(head, grid.shape)
+
+
 def _write_image(path: Path, target: Path, array: NDArray[Any], grid: Grid, ending: str, level: int) -> None:
     image_io, compressor = _WRITERS[ending]
-    if compressor is None:
-        _write_raw(target, array, grid, image_io, path)
-        compress.require_nifti(target, voxel_bytes=array.nbytes)
-        return
     with scratch_folder() as folder:
-        raw = folder / f"image{ending.removesuffix('.gz')}"
+        raw = folder / f"image{ending}"
         _write_raw(raw, array, grid, image_io, path)
         compressor(raw, target, voxel_bytes=array.nbytes, level=level)
 
