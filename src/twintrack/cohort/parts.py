@@ -13,7 +13,7 @@ from twintrack.cohort.case import Case, mean_inside, naming
 from twintrack.cohort.checks import are_probabilities, common_grid, mask_array, probability_array
 from twintrack.cohort.sources import PredictionSource, Source
 from twintrack.compute.ahead import ahead
-from twintrack.compute.blocks import PART, flat
+from twintrack.compute.blocks import flat
 from twintrack.errors import InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
@@ -46,7 +46,7 @@ class CaseParts:
         grid: Where the voxels lie.
         n_members: Number of members.
         has_roi: Whether there is an ROI.
-        parts: The voxels, checked as they come; all parts but the last have `twintrack.compute.blocks.PART`. What is
+        parts: The voxels, checked as they come; all parts but the last have `twintrack.images.parts.PART`. What is
             wrong with a file may come to light at the end only: until all parts were given, none may be relied on.
     """
 
@@ -88,10 +88,10 @@ def reading_in_parts(case: Case) -> Generator[CaseParts, None, None]:
 
 def _in_parts(source: Source) -> VolumeParts:
     if isinstance(source, PredictionSource):
-        volume = source.read_in_parts(most=PART)
+        volume = source.read_in_parts()
         return VolumeParts(_checked(volume, source), volume.grid, volume.name)
     whole = source.read()
-    return VolumeParts.of(Volume(probability_array(whole), whole.grid, whole.name), most=PART)
+    return VolumeParts.of(Volume(probability_array(whole), whole.grid, whole.name))
 
 
 def _checked(volume: VolumeParts, source: Source) -> Generator[NDArray[np.float32], None, None]:

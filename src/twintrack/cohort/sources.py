@@ -147,13 +147,13 @@ class PredictionSource(_FileSource):
         """
         return read_probability(self.path, foreground=self.foreground)
 
-    def read_in_parts(self, *, most: int) -> VolumeParts:
+    def read_in_parts(self) -> VolumeParts:
         """Read the file a part at a time; see `twintrack.images.nnunet.read_probability_in_parts`.
 
         Raises:
             InputError: If the file is missing, damaged, or lacks a chosen channel.
         """
-        return read_probability_in_parts(self.path, foreground=self.foreground, most=most)
+        return read_probability_in_parts(self.path, foreground=self.foreground)
 
     def read_grid(self) -> Grid:
         """Give the grid; the array is read, since its file has no other header.

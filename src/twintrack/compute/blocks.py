@@ -16,10 +16,6 @@ BLOCK = 1 << 16
 """Elements per block: 256 kB of float32, which fits the second-level cache of any current processor."""
 
 
-PART = 4 * BLOCK
-"""Elements of a part of a volume that is read bit by bit: whole blocks, large against the cost of handing it on."""
-
-
 def blocks(size: int) -> Iterator[slice]:
     """Cut a flat array of `size` elements into consecutive slices of at most `BLOCK` elements."""
     for start in range(0, size, BLOCK):

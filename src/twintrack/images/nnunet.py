@@ -21,7 +21,7 @@ from twintrack.images import npz
 from twintrack.images.formats import IMAGE_ENDINGS
 from twintrack.images.grid import Grid
 from twintrack.images.nnunet_labels import Foreground, Output, read_output, resolve_foreground
-from twintrack.images.parts import VolumeParts
+from twintrack.images.parts import PART, VolumeParts
 from twintrack.images.read import read_grid
 from twintrack.images.volume import Volume
 
@@ -61,7 +61,7 @@ def read_probability(path: Path, *, foreground: Sequence[str | int] | None = Non
     return Volume(_merged(channels, found.foreground.merge).reshape(grid.shape), grid, str(path))
 
 
-def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | None = None, most: int) -> VolumeParts:
+def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | None = None) -> VolumeParts:
     """Read the foreground probability of one case a part at a time.
 
     Where it is one channel, no more than a part is ever in memory, and the other channels never are; else the case is
@@ -70,7 +70,6 @@ def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | N
     Args:
         path: As for `read_probability`.
         foreground: As for `read_probability`.
-        most: Voxels in a part.
 
     Returns:
         The probability, float32. Voxels are read when they are asked for.
@@ -80,8 +79,8 @@ def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | N
     """
     found = _find_array(path, foreground)
     if found.is_told_by_sums or len(found.foreground.channels) > 1:
-        return VolumeParts.of(read_probability(path, foreground=foreground), most=most)
-    return VolumeParts(_parts(path, found.key, found.foreground.channels[0], most), found.grid(path), str(path))
+        return VolumeParts.of(read_probability(path, foreground=foreground))
+    return VolumeParts(_parts(path, found.key, found.foreground.channels[0]), found.grid(path), str(path))
 
 
 def foreground_names(folder: Path, foreground: Sequence[str | int] | None = None) -> tuple[str, ...] | None:
@@ -169,8 +168,8 @@ def _find_array(path: Path, foreground: Sequence[str | int] | None) -> _Array:
     return _Array(key, shape, output.file_ending, chosen, by_sums)
 
 
-def _parts(path: Path, key: str, channel: int, most: int) -> Generator[NDArray[np.float32], None, None]:
-    with closing(npz.read_row_in_parts(path, key, channel, most=most)) as parts:
+def _parts(path: Path, key: str, channel: int) -> Generator[NDArray[np.float32], None, None]:
+    with closing(npz.read_row_in_parts(path, key, channel, most=PART)) as parts:
         for part in parts:
             yield part.astype(np.float32, copy=False)
 

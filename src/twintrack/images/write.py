@@ -35,7 +35,6 @@ _WRITERS = {
     ".seg.nrrd": ("NrrdImageIO", compress.compress_nrrd),
 }
 _NIFTI_ENDINGS = (".nii", ".nii.gz")
-_PIECE = 1 << 20  # voxels handed to the compressor at a time
 _STORED_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
 
@@ -72,7 +71,7 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
         elif ending == ".b2nd":
             blosc.write_b2nd(temporary, array, volume.grid, compression_level)
         elif ending in _NIFTI_ENDINGS:
-            parts = VolumeParts.of(Volume(array, volume.grid), most=_PIECE)
+            parts = VolumeParts.of(Volume(array, volume.grid))
             _write_nifti(path, temporary, parts, array.dtype, ending, compression_level)
         else:
             _write_image(path, temporary, array, volume.grid, ending, compression_level)
@@ -97,8 +96,7 @@ def write_parts(path: Path, volume: VolumeParts, *, compression_level: int = 1) 
     """
     ending = _require_writable(path, compression_level)
     if ending not in _NIFTI_ENDINGS:
-        array = np.concatenate(list(volume.parts)).reshape(volume.grid.shape)
-        write_volume(path, Volume(array, volume.grid, volume.name), compression_level=compression_level)
+        write_volume(path, volume.whole(np.float32), compression_level=compression_level)
         return
     _warn_of_unknown(volume.grid, volume.name, path, ending)
     with replacing(path) as temporary:
@@ -150,9 +148,7 @@ def _write_npz(target: Path, array: NDArray[Any], grid: Grid, level: int) -> Non
                 npy_format.write_array(file, content, allow_pickle=False)
 
 
-def _write_nifti(
-    path: Path, target: Path, volume: VolumeParts, dtype: np.dtype[Any], ending: str, level: int
-) -> None:
+def _write_nifti(path: Path, target: Path, volume: VolumeParts, dtype: np.dtype[Any], ending: str, level: int) -> None:
     """Write header and voxels ourselves: SimpleITK copies the image and, of NIfTI, does not notice a full disk."""
     header = _nifti_header(path, volume.grid, dtype)
     missing = math.prod(volume.grid.shape)

@@ -104,6 +104,11 @@ class ShiftGuard(BaseModel):
         """
         return cls(cases=tuple(sorted(summaries, key=lambda case: case.model_dump_json())))
 
+    @property
+    def compares(self) -> bool:
+        """Whether there are enough cases to compare with."""
+        return len(self.cases) >= FEWEST
+
     def flags(self, summary: CaseSummary) -> list[str]:
         """Say in what a case is unlike the calibration cases.
 
@@ -113,7 +118,7 @@ class ShiftGuard(BaseModel):
         Returns:
             The reasons, in words; none where it is like them, or there are fewer than `FEWEST` to compare with.
         """
-        if len(self.cases) < FEWEST:
+        if not self.compares:
             return []
         predicted = [case for case in self.cases if not case.empty]
         if summary.empty:
