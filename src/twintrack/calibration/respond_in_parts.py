@@ -19,7 +19,8 @@ from twintrack.calibration.guard.differences import warn_of
 from twintrack.calibration.methods import ConditionalMap, ResponseMap
 from twintrack.calibration.respond import curve_interval, inside_histogram, respond_in_place
 from twintrack.calibration.volumes.summary import VolumeSummary, VolumeSums
-from twintrack.cohort.parts import CaseParts
+from twintrack.cohort.parts import CasePart, CaseParts
+from twintrack.compute.blocks import blocks
 from twintrack.compute.levels import N_LEVELS
 
 
@@ -69,14 +70,20 @@ class RespondingInParts:
                 before may then be relied on.
         """
         for part in self._case.parts:
-            if self._sums is not None:
-                self._sums.add(part.members, inside=part.inside)
+            self._summarise(part)
             values = part.probability()
             if self._histogram is not None:
                 self._histogram += inside_histogram(values, part.inside)
             respond_in_place(values, self._map, pin_zero=self._calibration.pin_zero, roi=part.inside)
             self._volume.add(values)
             yield values
+
+    def _summarise(self, part: CasePart) -> None:
+        if self._sums is None:
+            return
+        for block in blocks(part.members[0].size):
+            inside = None if part.inside is None else part.inside[block]
+            self._sums.add([member[block] for member in part.members], inside=inside)
 
     def findings(self) -> CaseFindings:
         """Say what was found, once all responses were taken.

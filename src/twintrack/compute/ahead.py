@@ -1,16 +1,14 @@
-"""Threads that fetch what is needed next while something else is computed.
-
-Only work that lets other threads run gains by it: inflating, deflating, NumPy and kernels compiled with `nogil`.
-"""
+"""Threads that fetch what is needed next while something else is computed."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from twintrack.compute.threads import n_threads
 
 Item = TypeVar("Item")
 
@@ -18,21 +16,12 @@ _DEPTH = 4  # items that wait: enough that two ends of uneven speed do not wait 
 _END: object = object()
 
 
-def one_thread() -> bool:
-    """Say whether this process should use one thread only.
-
-    Returns:
-        True where there is one core, and where ``OMP_NUM_THREADS`` is 1, as it is in a worker among several
-        (`twintrack.compute.executors`).
-    """
-    return os.environ.get("OMP_NUM_THREADS", "").strip() == "1" or _cores() == 1
-
-
 @contextlib.contextmanager
 def ahead(items: Generator[Item, None, None]) -> Generator[Iterator[Item], None, None]:
     """Let a thread fetch the next items of a generator, beginning now.
 
-    Items, their order and errors are the same as without it; where this process should use one thread, there is none.
+    Items, their order and errors are the same as without it. Where this process should use one thread (`n_threads`)
+    there is none.
 
     Args:
         items: The generator; closed at the end.
@@ -41,7 +30,7 @@ def ahead(items: Generator[Item, None, None]) -> Generator[Iterator[Item], None,
         The same items.
     """
     with contextlib.closing(items):
-        if one_thread():
+        if n_threads() == 1:
             yield items
             return
         with ThreadPoolExecutor(1) as thread:
@@ -58,8 +47,3 @@ def _fetched(
     while (item := waiting.popleft().result()) is not _END:
         waiting.append(thread.submit(next, items, _END))
         yield item  # type: ignore[misc]  # which is not the end
-
-
-def _cores() -> int:
-    # Not on every system can one ask which cores this process may use.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -22,8 +22,8 @@ class VolumeParts:
     """A volume on its grid, in parts.
 
     Attributes:
-        parts: The voxels in C order, flat, not necessarily writable; all parts but the last hold `PART`. A damaged file is noticed at the latest after the last part, by an InputError: no part may be
-            relied on before.
+        parts: The voxels in C order, flat, not necessarily writable; all parts but the last hold `PART`. A damaged
+            file is noticed at the latest after the last part, by an InputError: no part may be relied on before.
         grid: Where the voxels lie.
         name: What to call it in messages.
     """
