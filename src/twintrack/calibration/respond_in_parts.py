@@ -69,14 +69,20 @@ class RespondingInParts:
             TwinTrackError: If a part cannot be read or holds what is no probability. None of the responses given
                 before may then be relied on.
         """
+        # A voxel outside the ROI changes nothing, but compiled code is loaded by it, while the files are inflated up to
+        # the first part.
+        self._respond(CasePart((np.zeros(1, np.float32),) * self._case.n_members, np.zeros(1, np.uint8)))
         for part in self._case.parts:
-            self._summarise(part)
-            values = part.probability()
-            if self._histogram is not None:
-                self._histogram += inside_histogram(values, part.inside)
-            respond_in_place(values, self._map, pin_zero=self._calibration.pin_zero, roi=part.inside)
-            self._volume.add(values)
-            yield values
+            yield self._respond(part)
+
+    def _respond(self, part: CasePart) -> NDArray[np.float32]:
+        self._summarise(part)
+        values = part.probability()
+        if self._histogram is not None:
+            self._histogram += inside_histogram(values, part.inside)
+        respond_in_place(values, self._map, pin_zero=self._calibration.pin_zero, roi=part.inside)
+        self._volume.add(values)
+        return values
 
     def _summarise(self, part: CasePart) -> None:
         if self._sums is None:

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.spatial.distance import cdist
 from scipy.special import expit, logit
 from typing_extensions import Self
 
@@ -233,4 +232,6 @@ def _histogram_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iter
 
 def _variation(histograms: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the total variation distance (n, m) of histograms (n, B) to others (m, B)."""
+    from scipy.spatial.distance import cdist  # noqa: PLC0415  (takes long to load)
+
     return np.asarray(cdist(histograms, others, "cityblock") / 2)

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.knots import KnotMap
@@ -41,6 +40,8 @@ def pool_adjacent_violators(curve: Curve) -> Blocks:
     Returns:
         The blocks.
     """
+    from scipy.optimize import isotonic_regression  # noqa: PLC0415  (only a fit needs it)
+
     solution = isotonic_regression(curve.response, weights=curve.weight)
     edges = np.asarray(solution.blocks)
     return Blocks(edges[:-1], edges[1:] - 1, solution.x[edges[:-1]], np.asarray(solution.weights))

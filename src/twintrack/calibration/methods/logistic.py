@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from twintrack.calibration.curve import Curve
@@ -47,6 +46,8 @@ def fit_logistic(
         z = scaled @ theta
         value = float(weight @ (np.logaddexp(0.0, z) - curve.response * z))
         return value, scaled.T @ (weight * (expit(z) - curve.response))
+
+    from scipy.optimize import minimize  # noqa: PLC0415  (only a fit needs it)
 
     result = minimize(
         loss,
