@@ -27,9 +27,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit, logit
 from typing_extensions import Self
 
 from twintrack.calibration.guard.case_summary import FLOOR, CaseSummary
@@ -190,7 +190,7 @@ def _peak_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[
     """Compare the largest probability; its scatter is taken from the larger half, since hard cases make a long tail."""
     if len(cases) < FEWEST:
         return
-    values = logit([min(case.peak, _SURE) for case in cases])
+    values = scipy.special.logit([min(case.peak, _SURE) for case in cases])
     middle = float(np.median(values))
     upper = values[values >= middle] - middle
     limit = upper_limit(
@@ -201,8 +201,9 @@ def _peak_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[
         alpha=ALPHA,
         least=_LEAST_SPREAD_UP,
     )
-    if logit(min(summary.peak, _SURE)) > limit:
-        yield f"its largest probability is {summary.peak:.6g}; fitted cases let expect at most {expit(limit):.6g}"
+    if scipy.special.logit(min(summary.peak, _SURE)) > limit:
+        most = scipy.special.expit(limit)
+        yield f"its largest probability is {summary.peak:.6g}; fitted cases let expect at most {most:.6g}"
 
 
 def _histogram_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[str]:
@@ -232,6 +233,4 @@ def _histogram_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iter
 
 def _variation(histograms: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the total variation distance (n, m) of histograms (n, B) to others (m, B)."""
-    from scipy.spatial.distance import cdist  # noqa: PLC0415  (takes long to load)
-
-    return np.asarray(cdist(histograms, others, "cityblock") / 2)
+    return np.asarray(scipy.spatial.distance.cdist(histograms, others, "cityblock") / 2)

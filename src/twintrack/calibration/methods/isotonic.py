@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from twintrack.calibration.curve import Curve
@@ -40,9 +41,7 @@ def pool_adjacent_violators(curve: Curve) -> Blocks:
     Returns:
         The blocks.
     """
-    from scipy.optimize import isotonic_regression  # noqa: PLC0415  (only a fit needs it)
-
-    solution = isotonic_regression(curve.response, weights=curve.weight)
+    solution = scipy.optimize.isotonic_regression(curve.response, weights=curve.weight)
     edges = np.asarray(solution.blocks)
     return Blocks(edges[:-1], edges[1:] - 1, solution.x[edges[:-1]], np.asarray(solution.weights))
 
