@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twintrack.cohort.checks import common_grid, mask_array, probability_array
 from twintrack.cohort.sources import AnySource, Source, as_source
 from twintrack.compute.blocks import blocks, flat, mean_of
+from twintrack.compute.threads import each
 from twintrack.errors import CohortError, InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
@@ -206,7 +207,7 @@ class Case:
             )
 
     def _read(self, *, members: bool, raters: bool, vessels: bool) -> CaseData:
-        maps = [source.read() for source in self.members] if members else []
+        maps = each(lambda source: source.read(), self.members) if members else []
         masks = {name: source.read() for name, source in self.raters.items()} if raters else {}
         roi = self.roi.read() if members and self.roi else None
         labels = self.vessels.read() if vessels and self.vessels else None

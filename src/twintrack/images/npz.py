@@ -144,7 +144,7 @@ def read_row_in_parts(path: Path, name: str, row: int, *, most: int) -> Generato
             row_bytes = _row_bytes(header)
             _skip(member, row * row_bytes)
             for start in range(0, row_bytes, most * header.dtype.itemsize):
-                content = _read(member, min(most * header.dtype.itemsize, row_bytes - start))
+                content = b"".join(_pieces(member, min(most * header.dtype.itemsize, row_bytes - start)))
                 yield np.frombuffer(content, header.dtype).astype(header.dtype.newbyteorder("="), copy=False)
             _read_to_end(member)
             return
@@ -213,24 +213,27 @@ def _read_rows(member: IO[bytes] | Deflated, header: Header, rows: Sequence[int]
     length, place = _row_bytes(header), 0
     for k in np.argsort(rows):
         _skip(member, rows[k] * length - place)
-        target = kept[k : k + 1].reshape(-1).view(np.uint8).data
-        for start in range(0, length, _PIECE):
-            target[start : start + _PIECE] = _read(member, min(_PIECE, length - start))
+        target, start = kept[k : k + 1].reshape(-1).view(np.uint8).data, 0
+        for piece in _pieces(member, length):
+            target[start : start + len(piece)] = piece
+            start += len(piece)
         place = (rows[k] + 1) * length
     _read_to_end(member)
     return kept.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _read(member: IO[bytes] | Deflated, size: int) -> bytes:
-    content = member.read(size)
-    if len(content) < size:
-        raise EOFError
-    return content
+def _pieces(member: IO[bytes] | Deflated, size: int) -> Iterator[bytes]:
+    while size:
+        piece = member.read(min(size, _PIECE))
+        if not piece:
+            raise EOFError
+        size -= len(piece)
+        yield piece
 
 
 def _skip(member: IO[bytes] | Deflated, size: int) -> None:
-    for start in range(0, size, _PIECE):
-        _read(member, min(_PIECE, size - start))
+    for _ in _pieces(member, size):
+        pass
 
 
 def _read_to_end(member: IO[bytes] | Deflated) -> None:

@@ -108,6 +108,7 @@ def test_parts_give_what_the_whole_gives(fitted, tmp_path, monkeypatch, threads,
     found = applied(calibration, cases, tmp_path / "parts", ending=ending)
     monkeypatch.setattr(responses, "responds_in_parts", lambda _: False)
     whole = applied(calibration, cases, tmp_path / "whole", ending=ending)
+    assert [name for name in whole[0] if found[0].get(name) != whole[0][name]] == []
     assert found == whole
     assert len(found[1]) == 1  # it is unlike the fitted cases, and this is said where it is applied
     array = read_volume(tmp_path / "parts" / f"case.{ending}").array

@@ -23,9 +23,7 @@ _TAKEN = 1 << 20  # bytes taken from the file where what was not yet inflated is
 
 
 class Deflated:
-    """A bare deflate stream (a zip member), read as a file is; what was read is checked when its end is reached.
-
-    Of what is read nothing is kept, so a stream may be passed over in pieces of any size.
+    """A bare deflate stream (a zip member), read as a raw file is; all that was read is checked at its end.
 
     Args:
         file: Where to read, at the stream's beginning.
@@ -42,34 +40,32 @@ class Deflated:
         self._found, self._sum = 0, 0
 
     def read(self, size: int) -> bytes:
-        """Read the next bytes.
+        """Read some of the next bytes.
 
         Args:
-            size: How many, above 0; fewer come only at the end, and none after it.
+            size: How many at most, above 0.
 
         Returns:
-            The bytes.
+            At least one byte; none at the end.
 
         Raises:
             EOFError: If the stream does not end within its length.
             Exception: One of `DAMAGED`, if it is damaged, or has another length or checksum than it must.
         """
-        pieces, missing = list[bytes](), size
-        while missing and not self._stream.eof:
+        plain = b""
+        while not plain and not self._stream.eof:
             packed = b""
             if self._stream.needs_input:
                 packed = self._file.read(min(self._left, _TAKEN))
                 self._left -= len(packed)
                 if not packed:
                     raise EOFError
-            plain = self._stream.decompress(packed, missing)
-            self._sum = isal_zlib.crc32(plain, self._sum)
-            missing -= len(plain)
-            pieces.append(plain)
-        self._found += size - missing
-        if missing and (self._found, self._sum) != (self._size, self._crc):
+            plain = self._stream.decompress(packed, size)
+        self._found += len(plain)
+        self._sum = isal_zlib.crc32(plain, self._sum)
+        if not plain and (self._found, self._sum) != (self._size, self._crc):
             raise zlib.error("what was stored fails its checksum")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return plain
 
     def tell(self) -> int:
         """Say how many bytes were read."""
