@@ -6,6 +6,7 @@ import contextlib
 import math
 import warnings
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,13 @@ _WRITERS = {
     ".seg.nrrd": ("NrrdImageIO", compress.compress_nrrd),
 }
 _NIFTI_ENDINGS = (".nii", ".nii.gz")
+_WITH_FIELDS = (".nrrd", ".seg.nrrd")
 _STORED_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
 
-def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> None:
+def write_volume(
+    path: Path, volume: Volume, *, compression_level: int = 1, fields: Mapping[str, str] | None = None
+) -> None:
     """Write a volume in the format the file name says.
 
     Truth values are stored as uint8 and float16 as float32, which every reader knows; other types are kept.
@@ -50,9 +54,10 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
             ``.b2nd`` (extra blosc2); replaced if it exists.
         volume: What to write.
         compression_level: 0 (fastest, though not without compression) to 3 (smallest).
+        fields: Further fields of a NRRD header (key:=value), each on one line.
 
     Raises:
-        InputError: If the format cannot be written, or not with voxels of this type.
+        InputError: If the format cannot be written, or not with voxels of this type or with fields.
         OutputError: If the operating system refuses. No part of the file is left, an older one stays.
 
     Warns:
@@ -61,6 +66,7 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
     """
     ending = _require_writable(path, compression_level)
     array = _storable(volume, path)
+    _require_place_for(fields, path, ending)
     _warn_of_unknown(volume.grid, volume.name, path, ending)
     with replacing(path) as temporary:
         if ending == ".npy":
@@ -74,7 +80,13 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
             parts = VolumeParts.of(Volume(array, volume.grid))
             _write_nifti(path, temporary, parts, array.dtype, ending, compression_level)
         else:
-            _write_image(path, temporary, array, volume.grid, ending, compression_level)
+            image = _image(array, volume.grid, fields or {})
+            _write_image(path, temporary, image, array.nbytes, ending, compression_level)
+
+
+def _require_place_for(fields: Mapping[str, str] | None, path: Path, ending: str) -> None:
+    if fields and ending not in _WITH_FIELDS:
+        raise InputError(f"{path}: only {' and '.join(_WITH_FIELDS)} can hold further fields")
 
 
 def write_parts(path: Path, volume: VolumeParts, *, compression_level: int = 1) -> None:
@@ -168,26 +180,32 @@ def _nifti_header(path: Path, grid: Grid, dtype: np.dtype[Any]) -> bytes:
     one = replace(grid, shape=(1,) * len(grid.shape))
     with scratch_folder() as folder:
         raw = folder / "header.nii"
-        _write_raw(raw, np.zeros(one.shape, dtype), one, "NiftiImageIO", path)
+        _write_raw(raw, _image(np.zeros(one.shape, dtype), one, {}), "NiftiImageIO", path)
         head = raw.read_bytes()[: nifti.HEADER_BYTES]
     if max(grid.shape) > nifti.LARGEST:
         raise OutputError(f"cannot write {path}: of the shape {grid.shape} NIfTI holds up to {nifti.LARGEST} each way")
     return nifti.with_shape(head, grid.shape)
 
 
-def _write_image(path: Path, target: Path, array: NDArray[Any], grid: Grid, ending: str, level: int) -> None:
+def _write_image(path: Path, target: Path, image: Any, voxel_bytes: int, ending: str, level: int) -> None:
     image_io, compressor = _WRITERS[ending]
     with scratch_folder() as folder:
         raw = folder / f"image{ending}"
-        _write_raw(raw, array, grid, image_io, path)
-        compressor(raw, target, voxel_bytes=array.nbytes, level=level)
+        _write_raw(raw, image, image_io, path)
+        compressor(raw, target, voxel_bytes=voxel_bytes, level=level)
 
 
-def _write_raw(target: Path, array: NDArray[Any], grid: Grid, image_io: str, path: Path) -> None:
+def _image(array: NDArray[Any], grid: Grid, fields: Mapping[str, str]) -> Any:
     image = sitk.GetImageFromArray(array, isVector=False)
     image.SetSpacing([float(size) for size in grid.spacing[::-1]])
     image.SetOrigin([float(position) for position in grid.origin])
     image.SetDirection([float(cosine) for cosine in grid.direction])
+    for key, value in fields.items():
+        image.SetMetaData(key, value)
+    return image
+
+
+def _write_raw(target: Path, image: Any, image_io: str, path: Path) -> None:
     writer = sitk.ImageFileWriter()
     writer.SetImageIO(image_io)
     writer.SetFileName(str(target))
