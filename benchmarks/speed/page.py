@@ -26,10 +26,10 @@ Notes on one run on two busy cores, from separate measurements; they are not mad
 * **Exact fit.** All voxels are counted once and walked through once more; 5 to 8 % of them are then sorted.
 * **Memory copy, random order.** An earlier run of the same code had 3.68 (3.3 to 3.69): it lies at the aim, within what
   runs differ by.
-* **Files.** Of 6.1 processor seconds, inflating the members with their checksums took 3.5, starting (imports and compiled
-  code) 1.4, averaging, checking, mapping and summing the voxels about 1, compressing the map 0.1. Inflating alone is the
-  bound: both classes must be inflated, since they are one stream. No volume is ever whole in memory: of the peak of 315
-  MiB, 275 are there before the first voxel.
+* **Files.** Of 6.1 processor seconds, inflating the members with their checksums took 3.5, starting (imports, compiled
+  code) 1.4, averaging, checking, mapping and summing the voxels about 1, compressing the map 0.1. Inflating alone is
+  the bound: both classes must be inflated, since they are one stream. No volume is ever whole in memory: of the peak of
+  315 MiB, 275 are there before the first voxel.
 """
 
 TABLE = """

@@ -163,16 +163,16 @@ def _write_npz(target: Path, array: NDArray[Any], grid: Grid, level: int) -> Non
 def _write_nifti(path: Path, target: Path, volume: VolumeParts, dtype: np.dtype[Any], ending: str, level: int) -> None:
     """Write header and voxels ourselves: SimpleITK copies the image and, of NIfTI, does not notice a full disk."""
     header = _nifti_header(path, volume.grid, dtype)
-    missing = math.prod(volume.grid.shape)
+    expected, given = math.prod(volume.grid.shape), 0
     with target.open("wb") as file:
         packing = compress.gzipped(file, level) if ending == ".nii.gz" else contextlib.nullcontext(file)
         with packing as out:
             out.write(header)
             for part in volume.parts:
                 out.write(part.data)
-                missing -= part.size
-    if missing:
-        raise ValueError(f"{volume.name}: {missing} voxels fewer were given than the grid has")
+                given += part.size
+    if given != expected:
+        raise ValueError(f"{volume.name}: {given} voxels were given for a grid of {expected}")
 
 
 def _nifti_header(path: Path, grid: Grid, dtype: np.dtype[Any]) -> bytes:
