@@ -19,9 +19,8 @@ from twintrack.calibration.volumes.record import volume_record
 from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.calibration.volumes.volume import estimate_summarised
 from twintrack.calibration.writing.flags import FLAGS, OnFlagged, write_flags
-from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases, map_cases_in_parts
 from twintrack.cohort.parts import CaseParts
-from twintrack.cohort.walk import map_cases_in_parts
 from twintrack.compute.ahead import ahead
 from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, OutputError
