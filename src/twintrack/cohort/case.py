@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twintrack.cohort.checks import common_grid, mask_array, probability_array
 from twintrack.cohort.sources import AnySource, Source, as_source
 from twintrack.compute.blocks import blocks, flat, mean_of
+from twintrack.compute.threads import each
 from twintrack.errors import CohortError, InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
@@ -55,12 +56,7 @@ class CaseData:
         """
         rows = [flat(member) for member in self.members]
         inside = None if self.roi is None else flat(self.roi)
-        out = np.empty(rows[0].size, np.float32)
-        for part in blocks(out.size):
-            out[part] = mean_of(rows, part)
-            if inside is not None:
-                out[part][inside[part] == 0] = 0
-        return out.reshape(self.grid.shape)
+        return mean_inside(rows, inside).reshape(self.grid.shape)
 
 
 class Case:
@@ -187,6 +183,20 @@ class Case:
             InputError: If a file cannot be read, a probability is outside [0, 1] or a mask is not binary.
             GeometryError: If two volumes do not lie on the same grid.
         """
+        self.require(members=members, raters=raters)
+        with naming(self.id):
+            return self._read(members=members, raters=raters, vessels=vessels)
+
+    def require(self, *, members: bool, raters: bool) -> None:
+        """Refuse a case that lacks what is needed, before anything is read.
+
+        Args:
+            members: Whether members are needed.
+            raters: Whether raters are needed.
+
+        Raises:
+            CohortError: If the case has a known problem, or lacks them.
+        """
         if self.problem:
             raise CohortError(f"case {self.id}: {self.problem}")
         if members and not self.members:
@@ -195,11 +205,9 @@ class Case:
             raise CohortError(
                 f"case {self.id}: no rater drew it; a calibration and a score need at least one (--raters)"
             )
-        with _naming(self.id):
-            return self._read(members=members, raters=raters, vessels=vessels)
 
     def _read(self, *, members: bool, raters: bool, vessels: bool) -> CaseData:
-        maps = [source.read() for source in self.members] if members else []
+        maps = each(lambda source: source.read(), self.members) if members else []
         masks = {name: source.read() for name, source in self.raters.items()} if raters else {}
         roi = self.roi.read() if members and self.roi else None
         labels = self.vessels.read() if vessels and self.vessels else None
@@ -223,6 +231,24 @@ class Case:
         return self.image.read() if self.image else None
 
 
+def mean_inside(rows: Sequence[NDArray[np.float32]], inside: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """Average the members of a case, or of a part of one.
+
+    Args:
+        rows: M flat float32 arrays of equal size.
+        inside: Flat uint8 of that size, 0 outside the ROI; None: all are inside.
+
+    Returns:
+        float32 mean, exactly 0 outside the ROI. A new array.
+    """
+    out = np.empty(rows[0].size, np.float32)
+    for part in blocks(out.size):
+        out[part] = mean_of(rows, part)
+        if inside is not None:
+            out[part][inside[part] == 0] = 0
+    return out
+
+
 def _require_several(given: object, what: str) -> None:
     """Refuse what could be walked through but is one thing.
 
@@ -236,7 +262,7 @@ def _require_several(given: object, what: str) -> None:
 
 
 @contextlib.contextmanager
-def _naming(case_id: str) -> Iterator[None]:
+def naming(case_id: str) -> Iterator[None]:
     """Say which case it is where the files' names do not."""
     try:
         yield

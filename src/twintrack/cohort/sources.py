@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from twintrack.errors import InputError
 from twintrack.images import Volume, read_probability, read_volume
 from twintrack.images.grid import Grid
+from twintrack.images.nnunet import read_probability_in_parts
+from twintrack.images.parts import VolumeParts
 from twintrack.images.read import read_grid
 
 
@@ -144,6 +146,14 @@ class PredictionSource(_FileSource):
             InputError: If the file is missing, damaged, or lacks a chosen channel.
         """
         return read_probability(self.path, foreground=self.foreground)
+
+    def read_in_parts(self) -> VolumeParts:
+        """Read the file a part at a time; see `twintrack.images.nnunet.read_probability_in_parts`.
+
+        Raises:
+            InputError: If the file is missing, damaged, or lacks a chosen channel.
+        """
+        return read_probability_in_parts(self.path, foreground=self.foreground)
 
     def read_grid(self) -> Grid:
         """Give the grid; the array is read, since its file has no other header.

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from twintrack.cohort.case import Case, CaseData
 from twintrack.cohort.cohort import Cohort
+from twintrack.cohort.parts import CaseParts, reading_in_parts
 from twintrack.compute.executors import Executor, Outcome, Serial
 from twintrack.errors import CohortError, OutputError, TwinTrackError, WorkerError
 
@@ -72,6 +73,37 @@ def map_cases(
         yield from walk
 
 
+def map_cases_in_parts(
+    function: Callable[[Case, CaseParts], Result],
+    cases: Iterable[Case],
+    *,
+    label: str,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Generator[Result, None, None]:
+    """Apply a function to one case after the other, each read a part at a time; else as `map_cases`.
+
+    Args:
+        function: Takes a case with members, and its voxels in parts; what it did must not count if a part fails.
+        cases: The cases.
+        label: What is being done, for the progress display.
+        on_bad: Called with a case that cannot be used and the reason. None: raise.
+        progress: Wraps the cases to show progress.
+        executor: Who does the work; None: this process.
+
+    Yields:
+        What the function returned, in the order of the cases.
+
+    Raises:
+        TwinTrackError: As `map_cases` does.
+    """
+    visit = _VisitInParts(function)
+    walk = _walk(visit, cases, executor or Serial(), label=label, on_bad=on_bad, progress=progress, gather=True)
+    with closing(walk):
+        yield from walk
+
+
 def merge_cases(
     function: Callable[[Case, CaseData], Result],
     cases: Iterable[Case],
@@ -125,8 +157,19 @@ class _Visit(Generic[Result]):
         return self.function(case, case.read(members=self.members, raters=self.raters, vessels=self.vessels))
 
 
+@dataclass(frozen=True)
+class _VisitInParts(Generic[Result]):
+    """What is done to one case that is read a part at a time."""
+
+    function: Callable[[Case, CaseParts], Result]
+
+    def __call__(self, case: Case) -> Result:
+        with reading_in_parts(case) as parts:
+            return self.function(case, parts)
+
+
 def _walk(
-    visit: _Visit[Any],
+    visit: _Visit[Any] | _VisitInParts[Any],
     cases: Iterable[Case],
     executor: Executor,
     *,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twintrack.calibration.calibration import Calibration
 from twintrack.calibration.outlines import RaterField, case_seed, each_mask
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.calibration.writing.flags import OnFlagged, write_flags
 from twintrack.calibration.writing.responses import place_of
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
