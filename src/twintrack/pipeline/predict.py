@@ -11,7 +11,7 @@ from twintrack.calibration import Calibration, load_calibration
 from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, OutputError
 from twintrack.images import read_volume
-from twintrack.images.atomic import make_folder
+from twintrack.images.atomic import make_folder, require_seen
 from twintrack.pipeline.agreement import require_countable
 from twintrack.pipeline.clock import StageClock
 from twintrack.pipeline.prediction import OnStage, predict_case, raters_of
@@ -21,7 +21,7 @@ from twintrack.segmentation.bundle_files import LoadedBundle
 from twintrack.segmentation.cts import Ct
 from twintrack.segmentation.records import read_finished
 from twintrack.segmentation.segmenter import Segmenter
-from twintrack.segmentation.stream import CtProgress, OnBadCt, each_ct, fingerprint_of, input_hashes, require_seen
+from twintrack.segmentation.stream import CtProgress, OnBadCt, each_ct, fingerprint_of, input_hashes
 from twintrack.software import versions
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from twintrack.compute.executors import Executor, Serial, each_result
 from twintrack.errors import OutputError, TwinTrackError
 from twintrack.images import read_volume
-from twintrack.images.atomic import make_folder
+from twintrack.images.atomic import make_folder, require_seen
 from twintrack.images.hashing import sha256_of
 from twintrack.segmentation.cts import Ct
 from twintrack.segmentation.records import read_finished
@@ -140,16 +140,6 @@ class _SegmentCt:
         say("writing")
         about = {"ct": ct.path.name, "inputs": inputs, "bundle": self.segmenter.bundle.bundle.name}
         return write_segmentation(segmentation, self.folder, ending=self.ending, fingerprint=fingerprint, about=about)
-
-
-def require_seen(folder: Path) -> None:
-    """Refuse to write into a folder that was made by who asked for the work and cannot be seen from here.
-
-    Raises:
-        OutputError: If it is not there: this is a worker that does not see the same files.
-    """
-    if not folder.is_dir():
-        raise OutputError(f"there is no folder {folder} where this case is worked on; workers must see the same files")
 
 
 def input_hashes(ct: Ct, *, segmenter: Segmenter, roi: Path | None) -> dict[str, Any]:
