@@ -39,7 +39,8 @@ def map_cases(
     """Read one case after the other and apply a function to each.
 
     Only one case is in memory at a time, in every process that works: its voxels are released before the next case is
-    read. Where workers do it, they read the files; arrays of a case that is in memory are sent to them. Results, their
+    read. Where workers do it, they read the files; arrays of a case that is in memory are sent to them. What lies
+    elsewhere is copied to the machine that works on the case, and deleted after it (`Case.at_hand`). Results, their
     order, errors and warnings are the same whoever does the work.
 
     Args:
@@ -120,7 +121,9 @@ class _Visit(Generic[Result]):
     vessels: bool = False
 
     def __call__(self, case: Case) -> Result:
-        return self.function(case, case.read(members=self.members, raters=self.raters, vessels=self.vessels))
+        needed = {"members": self.members, "raters": self.raters, "vessels": self.vessels}
+        with case.at_hand(**needed) as near:
+            return self.function(near, near.read(**needed))
 
 
 def _walk(
