@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from twintrack.errors import InputError, MissingExtraError, OutputError
 from twintrack.images.formats import IMAGE_ENDINGS
@@ -39,7 +38,11 @@ def place_of(text: str | Path) -> Path | str:
     """
     if isinstance(text, Path) or not _ADDRESS.match(text):
         return Path(text)
-    return Path(url2pathname(urlsplit(text).path)) if text.startswith("file://") else text
+    if not text.startswith("file://"):
+        return text
+    from urllib.request import url2pathname  # noqa: PLC0415  (imports all of http)
+
+    return Path(url2pathname(urlsplit(text).path))
 
 
 def name_of(address: str) -> str:
