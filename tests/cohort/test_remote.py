@@ -1,16 +1,14 @@
-"""Cases whose files lie behind addresses: read as local ones are, wherever the work is done, and nothing stays behind."""
+"""Cases whose files lie behind addresses: read as local ones are, whoever does the work, and nothing stays behind."""
 
 from __future__ import annotations
 
 import functools
 import http.server
 import json
-import shutil
 import socket
 import sys
 import tempfile
 import threading
-import urllib.parse
 from pathlib import Path
 
 import numpy as np

@@ -70,8 +70,8 @@ class CaseData:
 class Case:
     """One examination. Nothing is read from disk before `read`.
 
-    Each volume may be an array, a `Volume`, an image file (its path, or its address as in `twintrack.images.remote`), or
-    a source (`twintrack.cohort.sources`).
+    Each volume may be an array, a `Volume`, the path or the address of an image file (`twintrack.images.remote`), or a
+    source (`twintrack.cohort.sources`).
 
     Args:
         id: Name of the case, unique in its cohort.
