@@ -16,6 +16,7 @@ import pytest
 
 import twintrack as tt
 from twintrack.compute.executors import DaskCluster, Processes, Serial
+from twintrack.segmentation.cts import Ct, find_cts
 
 # Workers are given the search path of the process that starts them.
 sys.path.insert(0, str(Path(__file__).parent / "tasks"))
@@ -45,6 +46,17 @@ def make_case(folder: Path, number: int) -> tt.Case:
 def cases(tmp_path_factory: pytest.TempPathFactory) -> list[tt.Case]:
     folder = tmp_path_factory.mktemp("cases")
     return [make_case(folder, number) for number in range(N_CASES)]
+
+
+@pytest.fixture(scope="session")
+def images(cases: list[tt.Case], tmp_path_factory: pytest.TempPathFactory) -> list[Ct]:
+    """A CT of each case."""
+    folder = tmp_path_factory.mktemp("cts")
+    for number, case in enumerate(cases):
+        array = np.random.default_rng(number).normal(40, 60, case.grid.shape).round().astype(np.int16)
+        array[0] = -1000
+        tt.write_volume(folder / f"{case.id}.nii.gz", tt.Volume(array, case.grid))
+    return find_cts([folder])
 
 
 @pytest.fixture(scope="session")

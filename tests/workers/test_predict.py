@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 
-import numpy as np
 import pytest
 import worker_tasks as tasks
 
@@ -14,7 +13,7 @@ from twintrack.errors import InputError, OutputError, WorkerError
 from twintrack.pipeline.predict import predict
 from twintrack.segmentation.bundle import Bundle, MemberEntry
 from twintrack.segmentation.bundle_files import load_bundle, write_bundle
-from twintrack.segmentation.cts import Ct, find_cts
+from twintrack.segmentation.cts import Ct
 from twintrack.segmentation.segmenter import Segmenter
 from twintrack.segmentation.stream import _SegmentCt, segment_cts
 
@@ -24,14 +23,9 @@ def calibration(cases):
     return tt.fit(cases, method="isotonic", replicates=10)
 
 
-@pytest.fixture(scope="module")
-def cts(cases, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cts")
-    for number, case in enumerate(cases[:4]):
-        array = np.random.default_rng(number).normal(40, 60, case.grid.shape).round().astype(np.int16)
-        array[0] = -1000
-        tt.write_volume(folder / f"{case.id}.nii.gz", tt.Volume(array, case.grid))
-    return find_cts([folder])
+@pytest.fixture
+def cts(images):
+    return images[:4]
 
 
 @pytest.fixture

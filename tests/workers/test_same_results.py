@@ -25,7 +25,6 @@ from twintrack.raters.effects import rater_effects
 from twintrack.raters.survey import survey
 from twintrack.segmentation.bundle import Bundle, MemberEntry, RoiSettings
 from twintrack.segmentation.bundle_files import load_bundle, write_bundle
-from twintrack.segmentation.cts import Ct
 from twintrack.segmentation.segmenter import Segmenter
 
 
@@ -268,9 +267,8 @@ def with_masks(cases):
     return tt.fit(cases, method="isotonic", masks=True, replicates=0)
 
 
-def ask_everything(cases, calibration, segmenter, folder, executor=None, again=lambda: None):
+def ask_everything(cases, calibration, segmenter, cts, folder, executor=None, again=lambda: None):
     """Ask what walks through cases and writes no calibration or score; `again` is called before each."""
-    cts = {one.id: Ct(one.id, one.members[1].files[0]) for one in cases}
     steps = [
         lambda: asdict(survey(cases, executor=executor)),
         lambda: asdict(rater_effects(cases, executor=executor)),
@@ -285,14 +283,15 @@ def ask_everything(cases, calibration, segmenter, folder, executor=None, again=l
     return found, {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
 
 
-def test_everything_else_is_the_same_also_where_a_worker_dies(cases, with_masks, several, tmp_path):
+def test_everything_else_is_the_same_also_where_a_worker_dies(cases, images, with_masks, several, tmp_path):
     (tmp_path / "bundle").mkdir()
     members = (MemberEntry(name="0", kind="precomputed", path="elsewhere"),)
     bundle = Bundle(name="b", structure="s", members=members, roi=RoiSettings(margin=1.0, smallest=1.0))
     write_bundle(tmp_path / "bundle", bundle)
     segmenter = Segmenter(load_bundle(tmp_path / "bundle"), networks=tasks.Finder())
+    cts = {ct.id: ct for ct in images}
     cases = [tt.Case(one.id, members=one.members, raters=one.raters) for one in cases]  # each a patient's own
-    alone = ask_everything(tt.Cohort(cases), with_masks, segmenter, tmp_path / "alone")
+    alone = ask_everything(tt.Cohort(cases), with_masks, segmenter, cts, tmp_path / "alone")
     mark, third = tmp_path / "killed", cases[2]
     deadly = {"members": [tasks.DeadlySource(third.members[0], mark), third.members[1]]}
     deadly["raters"] = {name: tasks.DeadlySource(source, mark) for name, source in third.raters.items()}
@@ -303,7 +302,7 @@ def test_everything_else_is_the_same_also_where_a_worker_dies(cases, with_masks,
         deaths.append(mark.exists())
         mark.unlink(missing_ok=True)
 
-    found = ask_everything(spoilt, with_masks, segmenter, tmp_path / "workers", several, again)
+    found = ask_everything(spoilt, with_masks, segmenter, cts, tmp_path / "workers", several, again)
     assert found == alone
     again()
     assert deaths == [False] + 5 * [True]
