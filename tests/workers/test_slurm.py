@@ -119,9 +119,8 @@ def test_the_recipe_for_slurm_runs_as_it_is_printed(slurm, study):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs bash")
 def test_the_array_of_jobs_runs_as_it_is_printed(study):
     job, joining = blocks("Arrays of jobs, by tables", "bash")
-    rows = (study / "cases.csv").read_text().replace("calibration", "part_1").replace("test", "part_2")
-    rows = rows.replace("p0,part_1", "p0,part_2")
-    (study / "cases.csv").write_text(rows)
+    rows = [f"c{number},p{number // 2},part_{2 if number < 2 else 1}" for number in range(6)]
+    (study / "cases.csv").write_text("\n".join(["case,patient,split", *rows]) + "\n")
     for task in ("1", "2"):
         assert bash(job, study, SLURM_ARRAY_TASK_ID=task).returncode == 0
     done = bash(joining, study)
