@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +59,12 @@ def images(cases: list[tt.Case], tmp_path_factory: pytest.TempPathFactory) -> li
     return find_cts([folder])
 
 
-@pytest.fixture(scope="session")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a scheduler with two worker processes, which are replaced when they die.
+@contextmanager
+def cluster(folder: Path, *worker_options: str) -> Iterator[str]:
+    """The address of a scheduler with worker processes, which are replaced when they die.
 
     All are processes of their own: in this one, Dask and the tests would wait for each other's children.
     """
-    pytest.importorskip("distributed")
-    folder = tmp_path_factory.mktemp("dask")
     file = folder / "scheduler.json"
     environment = {
         **os.environ,
@@ -76,7 +74,7 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     parts = {
         "dask_scheduler": ["--port", "0", "--host", "127.0.0.1"],
-        "dask_worker": ["--nworkers", "2", "--nthreads", "1"],
+        "dask_worker": ["--nthreads", "1", *worker_options],
     }
     with ExitStack() as stack:
         log = stack.enter_context((folder / "log").open("w"))
@@ -92,6 +90,14 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)
         yield json.loads(file.read_text())["address"]
+
+
+@pytest.fixture(scope="session")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two worker processes."""
+    pytest.importorskip("distributed")
+    with cluster(tmp_path_factory.mktemp("dask"), "--nworkers", "2") as address:
+        yield address
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from twintrack.compute.executors.apart import attempt_apart
 from twintrack.compute.executors.cluster import _Carried
 from twintrack.errors import InputError, WorkerError
 
+from .conftest import cluster
+
 NUMBERS = list(range(9))
 
 
@@ -287,6 +289,20 @@ def test_without_the_extra_it_is_said_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'twintrack\[dask\]'"), DaskCluster.connect("tcp://x:1"):
         pass
+
+
+def test_a_worker_beyond_its_memory_limit_is_ended_and_the_item_told(tmp_path):
+    """With a scheduler of its own, whose worker is given little."""
+    pytest.importorskip("distributed")
+    with (
+        cluster(tmp_path, "--nworkers", "1", "--memory-limit", "700MB") as address,
+        DaskCluster.connect(address, timeout=60) as small,
+    ):
+        small.client.wait_for_workers(1, timeout=60)
+        found = list(small.map(tasks.eat_memory_at_three, range(5)))
+    assert [one.value for one in found] == [0, 1, 2, None, 4]
+    assert isinstance(found[3].error, WorkerError)
+    assert "out of memory?" in str(found[3].error)
 
 
 def test_serial_outcomes_are_made_when_they_are_asked_for():
