@@ -60,7 +60,7 @@ def images(cases: list[tt.Case], tmp_path_factory: pytest.TempPathFactory) -> li
 
 
 @contextmanager
-def cluster(folder: Path, *worker_options: str) -> Iterator[str]:
+def cluster(folder: Path, *worker_options: str, failures: int = 1) -> Iterator[str]:
     """The address of a scheduler with worker processes, which are replaced when they die.
 
     All are processes of their own: in this one, Dask and the tests would wait for each other's children.
@@ -69,7 +69,7 @@ def cluster(folder: Path, *worker_options: str) -> Iterator[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(failures),
         "DASK_TEMPORARY_DIRECTORY": str(folder),
     }
     parts = {
@@ -86,7 +86,7 @@ def cluster(folder: Path, *worker_options: str) -> Iterator[str]:
             stack.callback(running.wait)
             stack.callback(running.terminate)
         deadline = time.monotonic() + 60
-        while not file.exists():
+        while not (file.exists() and file.read_text().endswith("}")):  # it is not written at once
             assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)
         yield json.loads(file.read_text())["address"]

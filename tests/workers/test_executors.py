@@ -21,6 +21,8 @@ from twintrack.errors import InputError, WorkerError
 
 from .conftest import cluster
 
+# Where all workers of the cluster have just died, those that take their place are waited for.
+pytestmark = pytest.mark.filterwarnings("ignore:the Dask scheduler has no worker")
 NUMBERS = list(range(9))
 
 
@@ -295,7 +297,7 @@ def test_a_worker_beyond_its_memory_limit_is_ended_and_the_item_told(tmp_path):
     """With a scheduler of its own, whose worker is given little."""
     pytest.importorskip("distributed")
     with (
-        cluster(tmp_path, "--nworkers", "1", "--memory-limit", "700MB") as address,
+        cluster(tmp_path, "--nworkers", "1", "--memory-limit", "700MB", failures=0) as address,
         DaskCluster.connect(address, timeout=60) as small,
     ):
         small.client.wait_for_workers(1, timeout=60)

@@ -17,6 +17,9 @@ from twintrack.segmentation.cts import Ct
 from twintrack.segmentation.segmenter import Segmenter
 from twintrack.segmentation.stream import _SegmentCt, segment_cts
 
+# Where all workers of the cluster have just died, those that take their place are waited for.
+pytestmark = pytest.mark.filterwarnings("ignore:the Dask scheduler has no worker")
+
 
 @pytest.fixture(scope="module")
 def calibration(cases):

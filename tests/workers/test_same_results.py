@@ -27,6 +27,9 @@ from twintrack.segmentation.bundle import Bundle, MemberEntry, RoiSettings
 from twintrack.segmentation.bundle_files import load_bundle, write_bundle
 from twintrack.segmentation.segmenter import Segmenter
 
+# Where all workers of the cluster have just died, those that take their place are waited for.
+pytestmark = pytest.mark.filterwarnings("ignore:the Dask scheduler has no worker")
+
 
 @pytest.fixture(scope="session")
 def calibration(cases):
