@@ -74,9 +74,9 @@ def test_predictions_are_the_same(cts, segmenter, calibration, several, tmp_path
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")} == before
 
 
-def test_segmentations_are_the_same(cts, segmenter, several, tmp_path):
+def test_segmentations_are_the_same(cts, segmenter, workers, tmp_path):
     alone = segment_cts(cts, segmenter=segmenter, folder=tmp_path / "alone")
-    assert segment_cts(cts, segmenter=segmenter, folder=tmp_path / "out", executor=several) == alone
+    assert segment_cts(cts, segmenter=segmenter, folder=tmp_path / "out", executor=workers) == alone
     assert tree(tmp_path / "out") == tree(tmp_path / "alone")
     assert len(tree(tmp_path / "out")) == 4 * 4
 
