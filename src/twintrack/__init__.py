@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
+    from twintrack.report.viewer import show
 
 _HOMES = {
     "Calibration": "calibration",
@@ -47,6 +48,7 @@ _HOMES = {
     "load_tables": "calibration",
     "read_volume": "images",
     "save_table": "calibration",
+    "show": "report.viewer",
     "suppress": "calibration",
     "tabulate": "calibration",
     "write_volume": "images",
@@ -70,6 +72,7 @@ __all__ = [
     "load_tables",
     "read_volume",
     "save_table",
+    "show",
     "suppress",
     "tabulate",
     "write_volume",

@@ -19,6 +19,7 @@ from twintrack.cli import (
     bundle,
     compare,
     demo,
+    dicom,
     evaluate,
     fit,
     grand_challenge,
@@ -31,6 +32,7 @@ from twintrack.cli import (
     tabulate,
     train,
     validate_roi,
+    view,
 )
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
@@ -77,8 +79,10 @@ for module in (
     demo,
     segment,
     predict,
+    dicom,
     validate_roi,
     train,
+    view,
     grand_challenge,
 ):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))
