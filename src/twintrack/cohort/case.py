@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.cohort.checks import common_grid, mask_array, probability_array
-from twintrack.cohort.sources import AnySource, Source, as_source
+from twintrack.cohort.sources import AnySource, RemoteSource, Source, as_source
 from twintrack.compute.blocks import blocks, flat, mean_of
 from twintrack.compute.threads import each
-from twintrack.errors import CohortError, InputError
+from twintrack.errors import CohortError, InputError, MissingExtraError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
+from twintrack.images.packing.unpack import scratch_folder
 
 MAX_RATERS = 255
 """Votes are counted in one byte per voxel."""
@@ -62,7 +66,8 @@ class CaseData:
 class Case:
     """One examination. Nothing is read from disk before `read`.
 
-    Each volume may be an array, a `Volume`, the path of an image file, or a source (`twintrack.cohort.sources`).
+    Each volume may be an array, a `Volume`, the path or the address of an image file (`twintrack.images.remote`), or a
+    source (`twintrack.cohort.sources`).
 
     Args:
         id: Name of the case, unique in its cohort.
@@ -206,6 +211,40 @@ class Case:
                 f"case {self.id}: no rater drew it; a calibration and a score need at least one (--raters)"
             )
 
+    @contextlib.contextmanager
+    def at_hand(self, *, members: bool = True, raters: bool = True, vessels: bool = False) -> Iterator[Case]:
+        """Copy what lies elsewhere to this machine, for the time of a block.
+
+        Args:
+            members: Whether members (and the ROI) are needed.
+            raters: Whether raters are needed.
+            vessels: Whether vessels are needed.
+
+        Yields:
+            The case with copies of these, or the case itself where all is here. The image stays where it is.
+
+        Raises:
+            InputError: If a file cannot be fetched whole.
+            MissingExtraError: If a package for this kind of address is not installed.
+            OutputError: If there is no room for the copies.
+        """
+        all_sources = (*self.members, *self.raters.values(), self.roi, self.vessels)
+        if self.problem or not any(isinstance(source, RemoteSource) for source in all_sources):
+            yield self
+            return
+        with scratch_folder() as folder:
+            fetched = partial(_fetched, folder=folder, number=count())
+            near = copy.copy(self)
+            with naming(self.id):
+                if members:
+                    near.members = tuple(map(fetched, self.members))
+                    near.roi = fetched(self.roi) if self.roi else None
+                if raters:
+                    near.raters = {name: fetched(source) for name, source in self.raters.items()}
+                if vessels and self.vessels:
+                    near.vessels = fetched(self.vessels)
+            yield near
+
     def _read(self, *, members: bool, raters: bool, vessels: bool) -> CaseData:
         maps = each(lambda source: source.read(), self.members) if members else []
         masks = {name: source.read() for name, source in self.raters.items()} if raters else {}
@@ -249,6 +288,15 @@ def mean_inside(rows: Sequence[NDArray[np.float32]], inside: NDArray[np.uint8] |
     return out
 
 
+def _fetched(source: Source, *, folder: Path, number: Iterator[int]) -> Source:
+    """Fetch a source into a folder of its own: members' files have one name."""
+    if not isinstance(source, RemoteSource):
+        return source
+    place = folder / str(next(number))
+    place.mkdir()
+    return source.fetched(place)
+
+
 def _require_several(given: object, what: str) -> None:
     """Refuse what could be walked through but is one thing.
 
@@ -263,10 +311,17 @@ def _require_several(given: object, what: str) -> None:
 
 @contextlib.contextmanager
 def naming(case_id: str) -> Iterator[None]:
-    """Say which case it is where the files' names do not."""
+    """Say which case it is where the files' names do not.
+
+    Args:
+        case_id: The case.
+
+    Raises:
+        TwinTrackError: What was raised inside, with the case's name.
+    """
     try:
         yield
-    except InputError as error:
+    except (InputError, MissingExtraError) as error:
         if f"case {case_id}" in str(error):
             raise
         raise type(error)(f"case {case_id}: {error}") from error

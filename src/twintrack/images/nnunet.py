@@ -25,6 +25,9 @@ from twintrack.images.parts import PART, VolumeParts
 from twintrack.images.read import read_grid
 from twintrack.images.volume import Volume
 
+DESCRIPTION = "dataset.json"
+"""Lies beside the predictions and says what the labels are."""
+
 _KEYS = ("probabilities", "softmax")  # nnU-Net v2, v1
 _ROUNDING = 1e-4  # how far above 1 rounding may carry a sum of softmax channels
 _SUM_TOLERANCE = 1e-2  # softmax channels sum to 1; v1 stored them as float16
@@ -127,7 +130,7 @@ def is_nnunet_folder(folder: Path) -> bool:
         True if it has ``.npz`` files, and a ``dataset.json`` beside them or nnU-Net's array in the first.
     """
     first = _first_npz(folder)
-    return first is not None and ((folder / "dataset.json").is_file() or is_nnunet_npz(first))
+    return first is not None and ((folder / DESCRIPTION).is_file() or is_nnunet_npz(first))
 
 
 def _first_npz(folder: Path) -> Path | None:
@@ -135,7 +138,7 @@ def _first_npz(folder: Path) -> Path | None:
 
 
 def _described(folder: Path) -> Output | None:
-    path = folder / "dataset.json"
+    path = folder / DESCRIPTION
     return read_output(path) if path.is_file() else None
 
 
