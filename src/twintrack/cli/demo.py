@@ -165,16 +165,16 @@ def _predict(segmenter: Segmenter | None, calibration: Calibration, cases: Cohor
 def _score(cases: Cohort, calibration: Calibration, protocol: str, folder: Path, seed: int) -> Evaluation:
     from twintrack.evaluation import evaluate, write_evaluation  # noqa: PLC0415  (keeps --help fast)
 
-    found = evaluate(cases, calibration=calibration, protocol=protocol, seed=seed, progress=track)
+    found = evaluate(cases, calibration=calibration, protocol=protocol, seed=seed, details=True, progress=track)
     write_evaluation(found, folder)
     return found
 
 
 def _draw(cases: Cohort, calibration: Calibration, found: Evaluation, file: Path) -> tuple[Path, str]:
     """Draw the case whose raw Dice is the median; give the file, and in words which case that is."""
+    from twintrack.evaluation.choice import median_case  # noqa: PLC0415
     from twintrack.evaluation.predictions import RAW  # noqa: PLC0415  (keeps --help fast)
     from twintrack.report.case_figure import figure_of  # noqa: PLC0415
-    from twintrack.report.choice import median_case  # noqa: PLC0415
     from twintrack.report.save import save_figure  # noqa: PLC0415
 
     chosen, dice = median_case(found.per_case, score="dsc_staple", prediction=RAW)

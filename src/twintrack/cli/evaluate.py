@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", help="Folder for scores.csv and summary.json.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the scores and what a report shows of them.")],
     raters: options.Raters = None,
     members: options.Members = None,
     calibration: Annotated[
@@ -30,6 +30,7 @@ def command(
     vessel_names: Annotated[
         str | None, typer.Option("--vessel-names", help="For pdacvi: names and labels of the vessels: PORTA=1,SMV=2.")
     ] = None,
+    images: options.Images = None,
     cases: options.Cases = None,
     split: options.Split = None,
     foreground: options.Foreground = None,
@@ -70,7 +71,7 @@ def command(
         if protocol in CURVAS_2024:
             found = _score_structures(protocol, structures, calibration, where, how)
         else:
-            more = {"foreground": foreground, "rater_labels": rater_labels, "vessels": vessels}
+            more = {"foreground": foreground, "rater_labels": rater_labels, "vessels": vessels, "images": images}
             found = _score_one(_named(protocol, vessel_names), calibration, {**where, **more}, how)
         written = write_evaluation(found, out)
     if json:
@@ -110,7 +111,7 @@ def _score_one(
             f"{fitted.provenance.n_withheld} cases of the calibration are withheld by a minimum count: whether it was "
             "fitted on some of these cases cannot be told"
         )
-    return evaluate(options.cohort_from(**where), calibration=fitted, protocol=protocol, **how)
+    return evaluate(options.cohort_from(**where), calibration=fitted, protocol=protocol, details=True, **how)
 
 
 def _score_structures(

@@ -16,6 +16,10 @@ from twintrack.compute.executors import Executor
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
+from twintrack.evaluation.choice import example_cases
+from twintrack.evaluation.details.case_details import CaseDetails, details_of
+from twintrack.evaluation.details.details import Details
+from twintrack.evaluation.details.pictures import picture_cases
 from twintrack.evaluation.predictions import CALIBRATED, HUMAN, RAW, vs_others
 from twintrack.evaluation.protocols import CaseScores, ScoreSet, ScoringProtocol, protocol_named
 from twintrack.evaluation.scores.ceiling import against_others, leave_one_out
@@ -38,10 +42,12 @@ class Evaluation:
             `Calibration.flags`), and every score of the protocol.
         summary: For each score and prediction the cohort's value with its interval, paired differences with the number
             of cases that improved, and the reliability curves; plain numbers and None, ready for JSON.
+        details: What a report shows beside them; None where they were not asked for.
     """
 
     per_case: list[Row]
     summary: dict[str, Any]
+    details: Details | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +58,13 @@ class ScoredCase:
         about: What its rows begin with.
         histogram_sha256: Hash of its raw probabilities; empty where there are none.
         scores: The scores of each prediction.
+        details: What a report shows of it, where that was asked for.
     """
 
     about: Row
     histogram_sha256: str
     scores: Mapping[str, CaseScores]
+    details: CaseDetails | None = None
 
 
 def evaluate(
@@ -67,6 +75,7 @@ def evaluate(
     ceiling: bool = False,
     repeats: int = REPEATS,
     seed: int = 0,
+    details: bool = False,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
     executor: Executor | None = None,
@@ -81,12 +90,14 @@ def evaluate(
             least three raters: a prediction that scores like "human" is as good as one more rater.
         repeats: Resamples of the bootstrap over patients.
         seed: Its seed.
+        details: Also keep what a report shows (`twintrack.evaluation.details`): counts, volumes and flags of every
+            case, and pictures of three, which are read a second time.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
         executor: Who reads and scores the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
-        Rows and summary.
+        Rows and summary, and the details where they are asked for.
 
     Raises:
         InputError: If the protocol is not known.
@@ -100,13 +111,21 @@ def evaluate(
             "no case has members, so there is no prediction to score; the raters alone are scored against each other "
             "with the human ceiling (--ceiling)"
         )
-    score = _Score(rules, calibration, members=has_members, ceiling=ceiling)
+    score = _Score(rules, calibration, members=has_members, ceiling=ceiling, details=details)
     reading = {"members": has_members, "vessels": rules.needs_vessels}
     walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress, executor=executor)
     scored = [one for one in walk if one.scores]
     if not scored:
         raise CohortError("there is nothing to score: every case was skipped or has too few raters for the ceiling")
-    return assemble(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
+    found = assemble(scored, rules, n_seen=_count_seen(scored, calibration), repeats=repeats, seed=seed)
+    if not details:
+        return found
+    kept = [one.details for one in scored if one.details is not None]
+    best = CALIBRATED if calibration is not None else RAW
+    chosen = example_cases(found.per_case, found.summary["scores"], prediction=best)
+    pictures = picture_cases(cohort, chosen, calibration=calibration, progress=progress, executor=executor)
+    about = Details.of(kept, n_left_out=len(cohort) - len(scored), calibration=calibration)
+    return replace(found, details=replace(about, pictures=tuple(pictures)))
 
 
 @dataclass(frozen=True)
@@ -118,26 +137,30 @@ class _Score:
     _: KW_ONLY
     members: bool
     ceiling: bool
+    details: bool
 
     def __call__(self, case: Case, data: CaseData) -> ScoredCase:
-        predictions, flags = _predictions(case, data, self.calibration) if self.members else ({}, {})
+        predictions, flags = _predictions(case, data, self.calibration) if self.members else ({}, None)
         scores = {name: self.rules.score(data, prediction) for name, prediction in predictions.items()}
         if self.ceiling:
             scores |= _ceiling(self.rules, data, predictions)
-        about = {**_about(case, data, predictions), **flags}
-        return ScoredCase(about, _fingerprint(predictions), scores)
+        about = _about(case, data, predictions) | ({} if flags is None else {"flags": len(flags)})
+        kept = None
+        if self.details:
+            kept = details_of(case, data, predictions, calibration=self.calibration, flags=flags or ())
+        return ScoredCase(about, _fingerprint(predictions), scores, kept)
 
 
 def _predictions(
     case: Case, data: CaseData, calibration: Calibration | None
-) -> tuple[dict[str, NDArray[np.float32]], Row]:
-    """Give the predictions and, with a calibration, the number of flags."""
+) -> tuple[dict[str, NDArray[np.float32]], tuple[str, ...] | None]:
+    """Give the predictions and, with a calibration, the flags."""
     predictions = {RAW: data.probability()}
     if calibration is None:
-        return predictions, {}
+        return predictions, None
     calibration.check(case)
-    predictions[CALIBRATED], reasons = calibration.apply_and_flag(data)
-    return predictions, {"flags": len(reasons)}
+    predictions[CALIBRATED], flags = calibration.apply_and_flag(data)
+    return predictions, flags
 
 
 def assemble(scored: list[ScoredCase], rules: ScoreSet, *, n_seen: int, repeats: int, seed: int) -> Evaluation:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from twintrack.errors import InputError
-from twintrack.report.choice import median_case
+from twintrack.evaluation.choice import median_case
 
 
 def rows(*values, prediction="raw"):
