@@ -50,7 +50,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def watched(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """Give a page whose console errors and requests are watched; `indirect` parameters are those of the browser context."""
+    """Give a page whose console errors and requests are watched; `indirect` parameters are the browser context's."""
     context = chromium.new_context(**getattr(request, "param", {}))
     page = context.new_page()
     watched = Watched(page)
