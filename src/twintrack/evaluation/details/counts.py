@@ -12,7 +12,7 @@ from scipy.special import expit
 from twintrack.compute.blocks import blocks, flat, sum_of
 from twintrack.compute.kernels import count_levels
 from twintrack.compute.levels import N_LEVELS, level_values, levels
-from twintrack.evaluation.scores.reliability import STRIP
+from twintrack.evaluation.scores.reliability import STRIP, Reliability
 
 FIRST_LEVELS = np.concatenate([[0], np.arange(1, N_LEVELS - 1, STRIP), [N_LEVELS - 1]])
 """First level of each strip: `STRIP` neighbouring levels, 3 % of p or of 1 − p; exact 0 and exact 1 are strips of their
@@ -60,6 +60,16 @@ class StripCounts:
         total = np.add.reduceat(counts.sum(axis=1) * level_values(), FIRST_LEVELS)
         found = np.flatnonzero(voxels)
         return cls(found, total[found] / voxels[found], votes[found])
+
+    def reliability(self) -> Reliability:
+        """Give the sums over the voxels of each strip, as diagrams and calibration errors take them."""
+        n_raters = self.votes.shape[1] - 1
+        voxels = self.votes.sum(axis=1)
+        sums = Reliability.empty(FIRST_LEVELS.size)
+        sums.count[self.strip] = voxels
+        sums.predicted[self.strip] = voxels * self.probability
+        sums.observed[self.strip] = self.votes @ np.arange(n_raters + 1) / n_raters
+        return sums
 
 
 def change_counts(raw: NDArray[np.float32], calibrated: NDArray[np.float32]) -> NDArray[np.int64]:

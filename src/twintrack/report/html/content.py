@@ -1,0 +1,170 @@
+"""What a report is made of: an evaluation's folder, its calibration and a learning curve, read and held together."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from twintrack.calibration import Calibration, load_calibration
+from twintrack.calibration.learning_curve import LearningCurve
+from twintrack.errors import InputError
+from twintrack.evaluation.details.details import Details, content_sha256
+from twintrack.evaluation.details.files import AGAIN, read_details
+from twintrack.evaluation.predictions import CALIBRATED, RAW
+from twintrack.images.hashing import sha256_of
+
+SUMMARY, SCORES, CURVE = "summary.json", "scores.csv", "learning_curve.json"
+
+_TEXT_COLUMNS = frozenset({"case", "patient", "prediction"})
+_SUMMARY_KEYS = frozenset({"protocol", "n_cases", "n_patients", "n_cases_seen_by_the_fit", "bootstrap", "scores"})
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything a report is made of.
+
+    Attributes:
+        folder: The evaluation's folder.
+        summary: Its `summary.json`.
+        rows: Its `scores.csv`: one row per case and prediction; numbers as float, NaN where there is none.
+        details: What else it keeps; None where it was made without.
+        calibration: The calibration that was evaluated, where its file was given.
+        learning: The learning curve, where there is one.
+        sha256: Hash of each file that was read, by name.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    rows: list[dict[str, Any]]
+    details: Details | None
+    calibration: Calibration | None
+    learning: LearningCurve | None
+    sha256: dict[str, str]
+
+    @property
+    def best(self) -> str:
+        """The prediction the report is about: the calibrated one, or raw where nothing was calibrated."""
+        found = {row["prediction"] for row in self.rows}
+        return CALIBRATED if CALIBRATED in found else RAW
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """Raw and calibrated, as far as they were scored."""
+        found = {row["prediction"] for row in self.rows}
+        return tuple(name for name in (RAW, CALIBRATED) if name in found)
+
+
+def read_content(folder: Path, *, calibration: Path | None = None, learning_curve: Path | None = None) -> Content:
+    """Read and check what a report is made of.
+
+    Args:
+        folder: A folder that `twintrack evaluate` wrote.
+        calibration: The file of the calibration that was evaluated.
+        learning_curve: A file that `twintrack sample-size` wrote; None: the folder's `learning_curve.json`, if any.
+
+    Returns:
+        The content.
+
+    Raises:
+        InputError: If the folder is no evaluation, has no case, was altered, or the calibration or the learning curve
+            is not what it should be.
+        CalibrationError: If the calibration cannot be read.
+    """
+    summary, rows = _read_summary(folder), _read_rows(folder)
+    if not rows or not summary["n_cases"]:
+        raise InputError(f"{folder} has scores of no case: there is nothing to report")
+    details = read_details(folder)
+    if details is not None and [case.about.case for case in details.cases] != list(_cases(rows)):
+        raise InputError(f"{folder}: its details are not of the cases of {SCORES}. {AGAIN.format(folder=folder)}")
+    files = {SUMMARY: folder / SUMMARY, SCORES: folder / SCORES}
+    fitted = None
+    if calibration is not None:
+        fitted = load_calibration(calibration)
+        _require_evaluated(fitted, calibration, folder, details, rows)
+        files["calibration"] = calibration
+    curve = folder / CURVE if learning_curve is None and (folder / CURVE).exists() else learning_curve
+    learning = None
+    if curve is not None:
+        learning, files["learning curve"] = _read_curve(curve), curve
+    hashes = {name: sha256_of(path) for name, path in files.items()}
+    return Content(folder, summary, rows, details, fitted, learning, hashes)
+
+
+def _cases(rows: list[dict[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(row["case"] for row in rows)
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    path = folder / SUMMARY
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; name one that `twintrack evaluate … --out` wrote")
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{folder} is not an evaluation: {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error}). {AGAIN.format(folder=folder)}") from error
+    lacking = sorted(_SUMMARY_KEYS - summary.keys()) if isinstance(summary, dict) else ["everything"]
+    if lacking:
+        raise InputError(
+            f"{path} lacks {', '.join(lacking)}: it is of an older version, or `twintrack evaluate` did not write it. "
+            f"{AGAIN.format(folder=folder)}"
+        )
+    found: dict[str, Any] = summary
+    return found
+
+
+def _read_rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / SCORES
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return [{name: _value(name, cell) for name, cell in row.items()} for row in rows]
+    except OSError as error:
+        raise InputError(f"{folder} is not an evaluation: {path}: {error.strerror}") from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} is not a table of scores ({error}). {AGAIN.format(folder=folder)}") from error
+
+
+def _value(name: str, cell: str) -> Any:
+    if name in _TEXT_COLUMNS:
+        return cell
+    # Volumes by prediction are written as a mapping; a report takes them from the details.
+    return cell if cell.startswith("{") else float(cell) if cell else math.nan
+
+
+def _require_evaluated(
+    fitted: Calibration, path: Path, folder: Path, details: Details | None, rows: list[dict[str, Any]]
+) -> None:
+    if not any(row["prediction"] == CALIBRATED for row in rows):
+        raise InputError(
+            f"{folder} was made without a calibration; leave --calibration {path} out, or evaluate with it first"
+        )
+    if details is None or details.calibration is None:
+        return
+    found, expected = content_sha256(fitted), details.calibration.sha256
+    if found != expected:
+        raise InputError(
+            f"{path} is not the calibration that was evaluated: {folder} was made with one of method "
+            f"{details.calibration.method}, fitted on {details.calibration.n_cases} cases (content {expected[:12]}…); "
+            f"this one is {fitted.method}, fitted on {fitted.provenance.n_cases} (content {found[:12]}…)"
+        )
+
+
+def _read_curve(path: Path) -> LearningCurve:
+    try:
+        return LearningCurve.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read the learning curve {path}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "the file"
+        raise InputError(
+            f"{path} is not a learning curve that `twintrack sample-size` wrote: {where}: {first['msg']}"
+        ) from error
