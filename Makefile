@@ -39,10 +39,10 @@ evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWI
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
 
-$(BENCH_READY): pyproject.toml benchmarks/requirements.txt
+$(BENCH_READY): pyproject.toml benchmarks/requirements.txt constraints/cpu.txt
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt \
-		--editable .
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt \
+		--requirement benchmarks/requirements.txt --editable .
 	touch $(BENCH_READY)
 
 bench: $(BENCH_READY)  ## docs/evidence/speed.md: every claim of speed beside its peer; BENCH_OPTIONS=--large for 2e8 voxels

@@ -114,11 +114,14 @@ class Calibration(BaseModel):
         checked = probability_array(Volume.from_array(plain, name="the array of probabilities"))
         return respond_in_place(np.array(checked).reshape(array.shape), self.map, pin_zero=self.pin_zero, roi=None)
 
-    def apply_and_flag(self, case: Case | CaseData) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    def apply_and_flag(
+        self, case: Case | CaseData, *, summary: CaseSummary | None = None
+    ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """Turn a case's probabilities into responses, and say in what it is unlike the fitted cases.
 
         Args:
             case: A case (which is read), or its voxels.
+            summary: What the guard looks at, where it is known; made of the case otherwise.
 
         Returns:
             The responses as from `apply`, and the reasons as from `flags`.
@@ -129,7 +132,7 @@ class Calibration(BaseModel):
         Warns:
             TwinTrackWarning: If there is a reason, as `apply`.
         """
-        found = self._respond(case)
+        found = self._respond(case, summary=summary)
         return found.response, found.flags
 
     def respond(self, case: Case | CaseData, *, band: bool = False) -> CaseResponse:
@@ -206,11 +209,16 @@ class Calibration(BaseModel):
             )
 
     def _respond(
-        self, case: Case | CaseData, *, uncertainty: Uncertainty | None = None, band: bool = False
+        self,
+        case: Case | CaseData,
+        *,
+        uncertainty: Uncertainty | None = None,
+        band: bool = False,
+        summary: CaseSummary | None = None,
     ) -> CaseResponse:
         """Read, check, warn and respond; called by what the user calls, at whom the warning points."""
         data = self._read(case)
-        reasons = self.flags(data)
+        reasons = self.flags(data, summary=summary)
         if reasons:
             message = f"case {data.id} is unlike the cases of the calibration: {'; '.join(reasons)}"
             warnings.warn(message, TwinTrackWarning, stacklevel=3)
@@ -225,11 +233,12 @@ class Calibration(BaseModel):
         self.check(case)
         return case.read(raters=False)
 
-    def flags(self, case: Case | CaseData) -> tuple[str, ...]:
+    def flags(self, case: Case | CaseData, *, summary: CaseSummary | None = None) -> tuple[str, ...]:
         """Say in what a case is unlike those the calibration was fitted on; its responses are then not to be trusted.
 
         Args:
             case: A case (which is read), or its voxels; raters are not looked at.
+            summary: What the guard looks at, where it is known; made of the case otherwise.
 
         Returns:
             The reasons, in words: another number of members, a missing ROI, a voxel size outside the fitted range, and
@@ -240,7 +249,7 @@ class Calibration(BaseModel):
             TwinTrackError: If the case cannot be read, or its foreground is not the one the calibration was fitted for.
         """
         data = self._read(case)
-        found = [] if self.guard is None else self.guard.flags(CaseSummary.of(data))
+        found = [] if self.guard is None else self.guard.flags(summary or CaseSummary.of(data))
         return (*self._differences(data), *found)
 
     def estimate_volume(self, response: NDArray[Any], *, voxel_volume: float) -> VolumeEstimate:

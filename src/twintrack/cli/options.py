@@ -124,7 +124,7 @@ def cohort_from(
         images=images or (),
         cases=cases,
         split=split,
-        foreground=_words(foreground),
+        foreground=words(foreground),
         rater_labels=_numbers(rater_labels),
     )
     if not skip_bad:
@@ -157,7 +157,8 @@ def require_folder_of(file: Path) -> None:
         raise OutputError(f"cannot write {file}: it is a folder; name a file")
 
 
-def _words(text: str | None) -> list[str | int] | None:
+def words(text: str | None) -> list[str | int] | None:
+    """Take apart "word,word"; None where there is none."""
     return [word.strip() for word in text.split(",") if word.strip()] if text else None
 
 

@@ -13,7 +13,7 @@ from twintrack.calibration import Calibration
 from twintrack.calibration.volumes.volume import VolumeInterval
 from twintrack.cohort import Case, CaseData
 from twintrack.evaluation.details.counts import StripCounts, change_counts
-from twintrack.evaluation.predictions import CALIBRATED, RAW
+from twintrack.evaluation.predictions import RAW
 from twintrack.raters.agreement import case_agreement
 
 
@@ -31,9 +31,9 @@ class CaseAbout(BaseModel):
         dice: Mean Dice coefficient over the pairs of raters; None with one rater.
         agreed: Volume that at least k of the K raters label, mm³, k = 1 … K.
         expected: Expected volume Σp by prediction, mm³.
-        interval: Where a further rater's volume is to be expected; None where that is not known.
-        no_interval: Why it is not known.
-        flags: In what the case is unlike those of the calibration (`Calibration.flags`).
+        interval: For each calibration where a further rater's volume is to be expected, as far as that is known.
+        no_interval: For the others why it is not known.
+        flags: For each calibration in what the case is unlike those it was fitted on (`Calibration.flags`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -48,9 +48,9 @@ class CaseAbout(BaseModel):
     dice: float | None
     agreed: tuple[float, ...]
     expected: dict[str, float]
-    interval: VolumeInterval | None = None
-    no_interval: str | None = None
-    flags: tuple[str, ...] = ()
+    interval: dict[str, VolumeInterval]
+    no_interval: dict[str, str]
+    flags: dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,12 @@ class CaseDetails:
     Attributes:
         about: In words and numbers.
         counts: Its voxels, by prediction.
-        change: What the calibration made of its probabilities (`change_counts`); None without a calibration.
+        change: What each calibration made of its probabilities (`change_counts`).
     """
 
     about: CaseAbout
     counts: Mapping[str, StripCounts]
-    change: NDArray[np.int64] | None = None
+    change: Mapping[str, NDArray[np.int64]]
 
 
 def details_of(
@@ -73,17 +73,17 @@ def details_of(
     data: CaseData,
     predictions: Mapping[str, NDArray[np.float32]],
     *,
-    calibration: Calibration | None,
-    flags: Sequence[str] = (),
+    calibrations: Mapping[str, Calibration],
+    flags: Mapping[str, Sequence[str]],
 ) -> CaseDetails:
     """Collect what is kept of a case.
 
     Args:
         case: The case.
         data: Its voxels.
-        predictions: What was predicted, by name: "raw", "calibrated".
-        calibration: What made the calibrated prediction.
-        flags: In what the case is unlike those of the calibration.
+        predictions: What was predicted, by name.
+        calibrations: What made the calibrated ones, by name.
+        flags: For each calibration in what the case is unlike those it was fitted on.
 
     Returns:
         The details.
@@ -91,6 +91,8 @@ def details_of(
     masks, voxel = list(data.raters.values()), data.grid.voxel_volume
     agreement = case_agreement(masks, voxel_volume=voxel, names=list(data.raters))
     at_least = np.cumsum(agreement.vote_histogram[::-1])[::-1]
+    fitted = {name: one for name, one in calibrations.items() if name in predictions}
+    volumes = {name: one.estimate_volume(predictions[name], voxel_volume=voxel) for name, one in fitted.items()}
     about = CaseAbout(
         case=case.id,
         patient=case.patient,
@@ -102,11 +104,12 @@ def details_of(
         dice=agreement.mean_dice,
         agreed=tuple(float(n) * voxel for n in at_least[1:]),
         expected={name: voxel * float(one.sum(dtype=np.float64)) for name, one in predictions.items()},
-        flags=tuple(flags),
+        interval={name: one.interval for name, one in volumes.items() if one.interval is not None},
+        no_interval={name: one.reason for name, one in volumes.items() if one.reason is not None},
+        flags={name: tuple(reasons) for name, reasons in flags.items()},
     )
-    counts = {name: StripCounts.of(one, masks) for name, one in predictions.items()}
-    if calibration is None or CALIBRATED not in predictions:
-        return CaseDetails(about, counts)
-    volume = calibration.estimate_volume(predictions[CALIBRATED], voxel_volume=voxel)
-    said = about.model_copy(update={"interval": volume.interval, "no_interval": volume.reason})
-    return CaseDetails(said, counts, change_counts(predictions[RAW], predictions[CALIBRATED]))
+    return CaseDetails(
+        about,
+        {name: StripCounts.of(one, masks) for name, one in predictions.items()},
+        {name: change_counts(predictions[RAW], predictions[name]) for name in fitted},
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -45,22 +45,35 @@ class Details:
     Attributes:
         cases: Each case, in the order of the scores.
         n_left_out: Cases that could not be used.
-        calibration: Which calibration was evaluated; None without one.
+        calibrations: Which calibrations were evaluated, by name.
         software: Versions of the software that scored.
         pictures: Pictures of a few cases.
     """
 
     cases: tuple[CaseDetails, ...]
     n_left_out: int
-    calibration: CalibrationAbout | None
+    calibrations: dict[str, CalibrationAbout]
     software: dict[str, str]
     pictures: tuple[Picture, ...] = ()
 
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """What was predicted, by name."""
+        return tuple(dict.fromkeys(name for case in self.cases for name in case.counts))
+
     @classmethod
-    def of(cls, cases: Sequence[CaseDetails], *, n_left_out: int, calibration: Calibration | None) -> Self:
+    def of(
+        cls,
+        cases: Sequence[CaseDetails],
+        *,
+        n_left_out: int,
+        calibrations: Mapping[str, Calibration],
+        pictures: Sequence[Picture],
+    ) -> Self:
         """Put the cases of an evaluation together."""
-        about = None if calibration is None else CalibrationAbout.of(calibration)
-        return cls(tuple(cases), n_left_out, about, versions("twintrack", "numpy", "scipy", "numba"))
+        about = {name: CalibrationAbout.of(one) for name, one in calibrations.items()}
+        software = versions("twintrack", "numpy", "scipy", "numba")
+        return cls(tuple(cases), n_left_out, about, software, tuple(pictures))
 
 
 def content_sha256(calibration: Calibration) -> str:

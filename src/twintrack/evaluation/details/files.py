@@ -15,7 +15,7 @@ from twintrack.errors import InputError
 from twintrack.evaluation.details.case_details import CaseAbout, CaseDetails
 from twintrack.evaluation.details.counts import FIRST_LEVELS, StripCounts
 from twintrack.evaluation.details.details import CalibrationAbout, Details
-from twintrack.evaluation.details.pictures import LAYERS, Picture, PictureAbout
+from twintrack.evaluation.details.pictures import Picture, PictureAbout
 from twintrack.images.atomic import replacing, write_text
 from twintrack.images.hashing import sha256_of
 from twintrack.images.npz import array_names, read_member
@@ -37,7 +37,7 @@ class _Content(BaseModel):
         sha256: Hashes of the files they belong to, by name: other scores have other details.
         strips: How many strips of probability there are; they are counted in another way if not so many.
         predictions: What was predicted, by name.
-        calibration: Which calibration was evaluated.
+        calibrations: Which calibrations were evaluated, by name.
         n_left_out: Cases that could not be used.
         software: Versions of the software that scored.
         cases: The cases.
@@ -50,7 +50,7 @@ class _Content(BaseModel):
     sha256: dict[str, str]
     strips: int
     predictions: tuple[str, ...]
-    calibration: CalibrationAbout | None
+    calibrations: dict[str, CalibrationAbout]
     n_left_out: int
     software: dict[str, str]
     cases: tuple[CaseAbout, ...]
@@ -60,10 +60,11 @@ class _Content(BaseModel):
 def write_details(details: Details, folder: Path, *, beside: tuple[Path, ...]) -> tuple[Path, Path]:
     """Write ``details.json`` and ``details.npz``; the same details give the same bytes.
 
-    ``details.npz`` holds, for each prediction NAME, with cases one after the other: ``NAME_rows`` (rows of each case),
-    ``NAME_strip`` and ``NAME_probability`` (a number for each row), ``NAME_votes`` (K + 1 numbers for each row; K is
-    the case's number of raters); with a calibration ``change`` (cases, bins, bins); for picture k its layers
-    ``picture_k_votes``, ``picture_k_raw``, … . `StripCounts`, `change_counts` and `Picture` say what they mean.
+    ``details.npz`` holds, for each prediction NAME and with cases one after the other, ``counts/NAME/rows`` (how many
+    rows each case has), ``…/strip`` and ``…/probability`` (a number for each row), ``…/votes`` (K + 1 numbers for each
+    row; K is the case's number of raters); for each calibration ``change/NAME`` (cases, bins, bins); for picture k
+    ``pictures/k/votes``, ``pictures/k/ct`` and ``pictures/k/maps/NAME``. `StripCounts`, `change_counts` and `Picture`
+    say what they mean.
 
     Args:
         details: What to write.
@@ -79,13 +80,12 @@ def write_details(details: Details, folder: Path, *, beside: tuple[Path, ...]) -
     about, arrays = folder / DETAILS, folder / ARRAYS
     with replacing(arrays) as temporary:
         np.savez_compressed(temporary, **_arrays(details))
-    predictions = dict.fromkeys(name for case in details.cases for name in case.counts)
     content = _Content(
         schema_version=SCHEMA_VERSION,
         sha256={file.name: sha256_of(file) for file in (*beside, arrays)},
         strips=FIRST_LEVELS.size,
-        predictions=tuple(predictions),
-        calibration=details.calibration,
+        predictions=details.predictions,
+        calibrations=details.calibrations,
         n_left_out=details.n_left_out,
         software=details.software,
         cases=tuple(case.about for case in details.cases),
@@ -97,17 +97,19 @@ def write_details(details: Details, folder: Path, *, beside: tuple[Path, ...]) -
 
 def _arrays(details: Details) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in dict.fromkeys(name for case in details.cases for name in case.counts):
+    for name in details.predictions:
         counts = [case.counts[name] for case in details.cases]
-        found[f"{name}_rows"] = np.array([one.strip.size for one in counts], np.int64)
-        found[f"{name}_strip"] = np.concatenate([one.strip for one in counts]).astype(np.int16)
-        found[f"{name}_probability"] = np.concatenate([one.probability for one in counts])
-        found[f"{name}_votes"] = np.concatenate([one.votes.ravel() for one in counts])
-    changes = [case.change for case in details.cases if case.change is not None]
-    if changes:
-        found["change"] = np.stack(changes)
+        found[f"counts/{name}/rows"] = np.array([one.strip.size for one in counts], np.int64)
+        found[f"counts/{name}/strip"] = np.concatenate([one.strip for one in counts]).astype(np.int16)
+        found[f"counts/{name}/probability"] = np.concatenate([one.probability for one in counts])
+        found[f"counts/{name}/votes"] = np.concatenate([one.votes.ravel() for one in counts])
+    for name in details.calibrations:
+        found[f"change/{name}"] = np.stack([case.change[name] for case in details.cases])
     for k, picture in enumerate(details.pictures):
-        found |= {f"picture_{k}_{name}": layer for name, layer in picture.layers.items()}
+        found[f"pictures/{k}/votes"] = picture.votes
+        found |= {f"pictures/{k}/maps/{name}": one for name, one in picture.maps.items()}
+        if picture.ct is not None:
+            found[f"pictures/{k}/ct"] = picture.ct
     return found
 
 
@@ -169,26 +171,38 @@ def _parse(path: Path) -> _Content:
 
 def _details(content: _Content, arrays: Mapping[str, NDArray[Any]]) -> Details:
     counts = {name: _counts(name, content.cases, arrays) for name in content.predictions}
-    change = arrays.get("change")
+    change = {name: arrays[f"change/{name}"] for name in content.calibrations}
     cases = tuple(
-        CaseDetails(about, {name: found[k] for name, found in counts.items()}, None if change is None else change[k])
+        CaseDetails(
+            about,
+            {name: found[k] for name, found in counts.items()},
+            {name: found[k] for name, found in change.items()},
+        )
         for k, about in enumerate(content.cases)
     )
     pictures = tuple(
-        Picture(about, {name: arrays[key] for name in LAYERS if (key := f"picture_{k}_{name}") in arrays})
+        Picture(
+            about,
+            arrays[f"pictures/{k}/votes"],
+            {name: arrays[f"pictures/{k}/maps/{name}"] for name in content.predictions},
+            arrays.get(f"pictures/{k}/ct"),
+        )
         for k, about in enumerate(content.pictures)
     )
-    return Details(cases, content.n_left_out, content.calibration, content.software, pictures)
+    return Details(cases, content.n_left_out, content.calibrations, content.software, pictures)
 
 
 def _counts(name: str, cases: tuple[CaseAbout, ...], arrays: Mapping[str, NDArray[Any]]) -> list[StripCounts]:
-    rows = arrays[f"{name}_rows"]
+    rows, strip, probability, votes = (arrays[f"counts/{name}/{one}"] for one in ("rows", "strip", "probability", "votes"))
     ends = np.cumsum(rows)[:-1]
-    strips = np.split(arrays[f"{name}_strip"].astype(np.int64), ends)
-    probabilities = np.split(arrays[f"{name}_probability"], ends)
     widths = np.array([len(case.drawn) + 1 for case in cases])
-    votes = np.split(arrays[f"{name}_votes"], np.cumsum(rows * widths)[:-1])
     return [
-        StripCounts(strip, probability, vote.reshape(-1, width))
-        for strip, probability, vote, width in zip(strips, probabilities, votes, widths, strict=True)
+        StripCounts(strips, probabilities, vote.reshape(-1, width))
+        for strips, probabilities, vote, width in zip(
+            np.split(strip.astype(np.int64), ends),
+            np.split(probability, ends),
+            np.split(votes, np.cumsum(rows * widths)[:-1]),
+            widths,
+            strict=True,
+        )
     ]

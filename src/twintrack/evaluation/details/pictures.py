@@ -16,32 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from twintrack.calibration import Calibration
 from twintrack.cohort import Case, CaseData, Cohort, Progress, map_cases
 from twintrack.compute.executors import Executor
 from twintrack.errors import InputError, TwinTrackWarning
+from twintrack.evaluation.candidates import Candidates
 from twintrack.evaluation.choice import Chosen
-from twintrack.evaluation.predictions import CALIBRATED, RAW
 from twintrack.evaluation.scores.arrays import bounding_box
 from twintrack.images import Volume
 from twintrack.images.windows import ABDOMEN, LUNG, Window
 from twintrack.raters.response import vote_count
 from twintrack.segmentation.orientation import oriented
 
-MARGIN = 15.0
+MARGIN = 12.0
 """How far in mm a picture reaches beyond what was drawn or predicted; across slices, `MARGIN_SLICES`."""
 
 MARGIN_SLICES = 2
 
-SEEN = 0.1
+SEEN = 0.25
 """Predictions from here on belong to what a picture must hold."""
 
 LARGEST = (48, 176, 176)
 """Most slices, rows and columns of a picture; of a larger part only every n-th is kept. Three cases then stay below
 10 MB."""
-
-LAYERS = ("ct", "votes", "raw", "calibrated")
-"""What a picture may hold."""
 
 _AIR = -500.0  # HU; where more than a tenth of the part is darker, it is of the lung
 _SHARE_OF_AIR = 10  # per cent
@@ -87,23 +83,26 @@ class PictureAbout(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A part of a case.
+    """A part of a case; arrays (slices, rows, columns) of uint8.
 
     Attributes:
         about: What it shows.
-        layers: uint8 arrays (slices, rows, columns): "votes" (0 … K), "raw" and "calibrated" (0 … 255 for 0 … 1),
-            "ct" (0 black, 255 white); those of `LAYERS` that there are.
+        votes: How many raters label a voxel, 0 … K.
+        maps: Predictions by name, 0 … 255 for 0 … 1.
+        ct: The CT, 0 black, 255 white; None where there is none.
     """
 
     about: PictureAbout
-    layers: Mapping[str, NDArray[np.uint8]]
+    votes: NDArray[np.uint8]
+    maps: Mapping[str, NDArray[np.uint8]]
+    ct: NDArray[np.uint8] | None
 
 
 def picture_cases(
     cases: Iterable[Case],
     chosen: Sequence[Chosen],
+    candidates: Candidates,
     *,
-    calibration: Calibration | None = None,
     progress: Progress | None = None,
     executor: Executor | None = None,
 ) -> list[Picture]:
@@ -112,7 +111,7 @@ def picture_cases(
     Args:
         cases: The cases among which they are.
         chosen: Which.
-        calibration: What was scored beside the raw ensemble.
+        candidates: What was scored of them.
         progress: Wraps the cases to show progress.
         executor: Who does the work; None: this process.
 
@@ -129,8 +128,10 @@ def picture_cases(
     wanted = Cohort(by_id[one.case] for one in chosen)
     if not len(wanted):
         return []
-    make = _Make({one.case: one for one in chosen}, calibration)
-    return list(map_cases(make, wanted, label="Keeping pictures", progress=progress, executor=executor))
+    make = _Make({one.case: one for one in chosen}, candidates)
+    members = candidates.members
+    walk = map_cases(make, wanted, label="Keeping pictures", members=members, progress=progress, executor=executor)
+    return list(walk)
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,13 @@ class _Make:
     """Makes the picture of a case."""
 
     chosen: Mapping[str, Chosen]
-    calibration: Calibration | None
+    candidates: Candidates
 
     def __call__(self, case: Case, data: CaseData) -> Picture:
-        maps = {RAW: data.probability()}
-        if self.calibration is not None:
-            with warnings.catch_warnings():
-                # That the case is unlike the fitted ones was said when it was scored.
-                warnings.simplefilter("ignore", TwinTrackWarning)
-                maps[CALIBRATED] = self.calibration.apply(data)
+        with warnings.catch_warnings():
+            # That the case is unlike the fitted ones was said when it was scored.
+            warnings.simplefilter("ignore", TwinTrackWarning)
+            maps, _ = self.candidates.predict(case, data)
         ct, problem = _ct_of(case, data)
         if problem is not None and case.image is not None:
             warnings.warn(f"case {case.id}: {problem}", TwinTrackWarning, stacklevel=2)
@@ -168,20 +167,20 @@ def _picture(
     data: CaseData, maps: Mapping[str, NDArray[np.float32]], ct: NDArray[Any] | None, chosen: Chosen, no_ct: str | None
 ) -> Picture:
     upright = data.grid.known and len(data.grid.shape) == 3
-    votes, turn = oriented(Volume(vote_count(list(data.raters.values())), data.grid), "LPS" if upright else None)
-    spacing = (1.0,) * (3 - len(data.grid.shape)) + votes.grid.spacing
-    turned = {"votes": votes.array} | {name: turn.forward(one) for name, one in maps.items()}
-    solid = {name: one.reshape((1, *one.shape)[-3:]) for name, one in turned.items()}
-    box = _box(solid, spacing)
+    counted = Volume(vote_count(list(data.raters.values())), data.grid)
+    turned, turn = oriented(counted, "LPS" if upright else None)
+    spacing = (1.0,) * (3 - len(data.grid.shape)) + turned.grid.spacing
+
+    def solid(array: NDArray[Any]) -> NDArray[Any]:
+        """Turn an array; an image becomes one slice."""
+        return turn.forward(array).reshape((1, *turned.grid.shape)[-3:])
+
+    votes, predicted = solid(counted.array), {name: solid(one) for name, one in maps.items()}
+    box = _box([votes, *(one >= SEEN for one in predicted.values())], spacing)
     step = tuple(math.ceil((part.stop - part.start) / most) for part, most in zip(box, LARGEST, strict=True))
     kept = tuple(slice(part.start, part.stop, every) for part, every in zip(box, step, strict=True))
-    layers = {"votes": solid["votes"][kept].astype(np.uint8)}
-    layers |= {name: np.rint(solid[name][kept] * np.float32(255)).astype(np.uint8) for name in maps}
-    window = None
-    if ct is not None:
-        part = turn.forward(ct).reshape(solid["votes"].shape)[kept].astype(np.float32)
-        window = LUNG if np.percentile(part, _SHARE_OF_AIR) < _AIR else ABDOMEN
-        layers["ct"] = _grey(part, window)
+    part = None if ct is None else solid(ct)[kept].astype(np.float32)
+    window = None if part is None else LUNG if np.percentile(part, _SHARE_OF_AIR) < _AIR else ABDOMEN
     about = PictureAbout(
         case=data.id,
         roles=chosen.roles,
@@ -189,25 +188,28 @@ def _picture(
         prediction=chosen.prediction,
         value=chosen.value,
         raters=len(data.raters),
-        shape=layers["votes"].shape,
+        shape=votes[kept].shape,
         step=step,
         first_slice=box[0].start + 1,
-        n_slices=solid["votes"].shape[0],
+        n_slices=votes.shape[0],
         pixel=(spacing[1] * step[1], spacing[2] * step[2]),
         upright=upright,
         window=window,
         no_ct=no_ct,
     )
-    return Picture(about, {name: np.ascontiguousarray(layer) for name, layer in layers.items()})
+    return Picture(
+        about,
+        np.array(votes[kept], np.uint8),
+        {name: _bytes(one[kept]) for name, one in predicted.items()},
+        None if part is None or window is None else _bytes((part - window[0]) / (window[1] - window[0])),
+    )
 
 
-def _box(solid: Mapping[str, NDArray[Any]], spacing: Sequence[float]) -> tuple[slice, ...]:
+def _box(seen: Sequence[NDArray[Any]], spacing: Sequence[float]) -> tuple[slice, ...]:
     """Give the part to show; where nobody drew anything and nothing is predicted, all of it."""
-    seen = [one if name == "votes" else one >= SEEN for name, one in solid.items()]
     margin = [MARGIN_SLICES, *(math.ceil(MARGIN / step) for step in spacing[1:])]
     return bounding_box(seen, margin=margin) or tuple(slice(0, size) for size in seen[0].shape)
 
 
-def _grey(part: NDArray[np.float32], window: Window) -> NDArray[np.uint8]:
-    black, white = window
-    return np.asarray(np.rint(np.clip((part - black) / (white - black), 0, 1) * 255), np.uint8)
+def _bytes(shares: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(np.rint(np.clip(shares, 0, 1) * 255), np.uint8)

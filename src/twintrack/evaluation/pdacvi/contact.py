@@ -24,7 +24,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
-from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Tally, union
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER
+from twintrack.evaluation.pdacvi.tally import Tally, union
 
 _MARGIN = 4
 """Reach is 1 pixel and the neighbours looked at 1 more, so only edge pixels up to 2 from the masks can be

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from twintrack.evaluation.curvas.bins import Bins, bin_of
 from twintrack.evaluation.curvas.variant import Variant
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER, Box
 from twintrack.evaluation.pdacvi.protocol import ECE_MARGIN
-from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Box, Tally
+from twintrack.evaluation.pdacvi.tally import Tally
 
 _CLAMP = 1e-8
 
