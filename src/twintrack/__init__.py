@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
+    from twintrack.report.html.page import write_report
 
 _HOMES = {
     "Calibration": "calibration",
@@ -49,6 +50,7 @@ _HOMES = {
     "save_table": "calibration",
     "suppress": "calibration",
     "tabulate": "calibration",
+    "write_report": "report.html.page",
     "write_volume": "images",
 }
 
@@ -72,6 +74,7 @@ __all__ = [
     "save_table",
     "suppress",
     "tabulate",
+    "write_report",
     "write_volume",
 ]
 

@@ -193,7 +193,9 @@ def _details(content: _Content, arrays: Mapping[str, NDArray[Any]]) -> Details:
 
 
 def _counts(name: str, cases: tuple[CaseAbout, ...], arrays: Mapping[str, NDArray[Any]]) -> list[StripCounts]:
-    rows, strip, probability, votes = (arrays[f"counts/{name}/{one}"] for one in ("rows", "strip", "probability", "votes"))
+    rows, strip, probability, votes = (
+        arrays[f"counts/{name}/{one}"] for one in ("rows", "strip", "probability", "votes")
+    )
     ends = np.cumsum(rows)[:-1]
     widths = np.array([len(case.drawn) + 1 for case in cases])
     return [

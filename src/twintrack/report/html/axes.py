@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
 
-from twintrack.report.html.words import number
+from twintrack.report.html.words import plain
 
 Scale: TypeAlias = Literal["linear", "log", "logit"]
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _LOGIT_TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 _MOST_TICKS = 6
+_FEW_DECADES = 150.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Axis:
 
     def marks(self) -> list[tuple[float, str]]:
         """Give place and words of each tick."""
-        marks = [(float(self.place(tick)), number(tick)) for tick in self.ticks]
+        marks = [(float(self.place(tick)), plain(tick)) for tick in self.ticks]
         return marks if self.floor is None else [(0.0, self.floor), *(mark for mark in marks if mark[0] > 0.04)]
 
 
@@ -75,7 +76,7 @@ def log_axis(title: str, values: NDArray[Any]) -> Axis:
     none = bool((values <= 0).any())
     low /= 1.5 if none else 1.0
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps: tuple[float, ...] = (1, 2, 5) if len(decades) <= 3 else (1,)
+    steps: tuple[float, ...] = (1, 2, 5) if high / low < _FEW_DECADES else (1,)
     every = max(1, math.ceil(len(decades) / (_MOST_TICKS + 1)))
     ticks = tuple(m * 10.0**k for k in decades if k % every == 0 for m in steps if low <= m * 10.0**k <= high)
     return Axis(title, low, high, "log", ticks, floor="0" if none else None)

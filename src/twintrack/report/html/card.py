@@ -7,13 +7,12 @@ from typing import Any
 
 from twintrack.calibration import Calibration
 from twintrack.calibration.provenance import Provenance
-from twintrack.evaluation.predictions import CALIBRATED
 from twintrack.report.html.content import Content
 from twintrack.report.html.headline import verdicts
 from twintrack.report.html.words import count, listing, number
 from twintrack.software import versions
 
-_NAMED = 4
+_NAMED = 3
 
 
 def sentences(content: Content, rows: list[dict[str, Any]]) -> list[str]:
@@ -21,47 +20,49 @@ def sentences(content: Content, rows: list[dict[str, Any]]) -> list[str]:
     summary = content.summary
     scored = (
         f"{count(summary['n_cases'], 'case')} of {count(summary['n_patients'], 'patient')}, each drawn by "
-        f"{_raters(content)}, were scored by the protocol {summary['protocol']}."
+        f"{_raters(content)}, were scored by the protocol “{summary['protocol']}”."
     )
-    if CALIBRATED not in content.predictions:
+    if content.chosen is None:
         return [
             scored,
             "The ensemble's probability that a voxel is tumour was compared with the mean response of the raters, "
             "the share of them who label the voxel.",
             "Nothing was calibrated: the scores show how far the raw probability can be trusted as it is.",
         ]
-    about = None if content.details is None else content.details.calibration
-    method = "A calibration" if about is None else f"A calibration (method {about.method}, fitted on "
-    method += "" if about is None else f"{count(about.n_cases, 'other case' if _unseen(content) else 'case')})"
-    return [
-        scored,
-        f"{method} turned the ensemble's probability at each voxel into a response: the share of experts who are to "
-        "be expected to label it.",
-        _outcome(rows),
-    ]
+    about = content.calibrated
+    if about is None:
+        made = f"Beside the ensemble's probability stands the prediction “{content.chosen}”"
+    else:
+        other = "other case" if _unseen(content) else "case"
+        made = (
+            f"A calibration (method {about.method}, fitted on {count(about.n_cases, other)}) turned the ensemble's "
+            "probability at each voxel into a response"
+        )
+    return [scored, f"{made}: the share of experts who are to be expected to label the voxel.", _outcome(content, rows)]
 
 
 def _unseen(content: Content) -> bool:
-    return content.summary["n_cases_seen_by_the_fit"] == 0
+    return not content.summary["n_cases_seen_by_the_fit"]
 
 
-def _outcome(rows: list[dict[str, Any]]) -> str:
+def _outcome(content: Content, rows: list[dict[str, Any]]) -> str:
     found = verdicts(rows)
-    parts = []
-    for word in ("better", "worse"):
-        if found[word]:
-            parts.append(f"{word} on {_few(found[word])}")
+    parts = [
+        f"clearly {word} than raw on {count(len(found[word]), 'score')} ({_few(found[word])})"
+        for word in ("better", "worse")
+        if found[word]
+    ]
     same = len(found["no clear difference"])
+    who = "The calibrated response" if content.calibrated is not None else f"“{content.chosen}”"
     if not parts:
-        return "On none of the scores did calibration make a clear difference (95 % intervals over patients)."
-    rest = f"; on {count(same, 'score')} there was no clear difference" if same else ""
-    return f"Calibrated responses were clearly {', and clearly '.join(parts)}{rest} (95 % intervals over patients)."
+        return f"{who} is on none of {count(same, 'score')} clearly better or worse than raw (95 % intervals)."
+    rest = f"; on {count(same, 'score')} there is no clear difference" if same else ""
+    return f"{who} is {' and '.join(parts)}{rest} (95 % intervals over patients)."
 
 
 def _few(labels: list[str]) -> str:
-    if len(labels) <= _NAMED:
-        return listing(labels)
-    return f"{', '.join(labels[: _NAMED - 1])} and {count(len(labels) - _NAMED + 1, 'further score')}"
+    rest = len(labels) - _NAMED
+    return "; ".join(labels if rest <= 1 else [*labels[:_NAMED], f"{rest} more"])
 
 
 def _raters(content: Content) -> str:
@@ -114,11 +115,11 @@ def _data_lines(content: Content) -> list[str]:
 def _calibration_lines(content: Content) -> list[str]:
     if content.calibration is not None:
         return _fit_lines(content.calibration, content.calibration.provenance)
-    about = None if content.details is None else content.details.calibration
-    if CALIBRATED not in content.predictions:
+    about = content.calibrated
+    if content.chosen is None:
         return ["None was evaluated."]
     if about is None:
-        return ["Not recorded by the version that made this evaluation."]
+        return ["Not recorded: made elsewhere, or by an older version."]
     return [
         f"Method {about.method}, fitted on {count(about.n_cases, 'case')}.",
         "More is said where its file is given: twintrack report --calibration FILE.",

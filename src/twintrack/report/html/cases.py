@@ -8,10 +8,11 @@ from typing import Any
 
 from twintrack.evaluation.details.case_details import CaseAbout
 from twintrack.report.html.content import Content
+from twintrack.report.html.headline import score_power, score_unit
 from twintrack.report.html.volumes import Unit
 from twintrack.report.html.words import DASH, interval, number
 
-DIFFERENCE = "difference"
+DIFFERENCE = "chosen − raw"  # no prediction is called so by chance
 
 
 def case_table(content: Content, unit: Unit | None) -> dict[str, Any]:
@@ -31,18 +32,19 @@ def case_table(content: Content, unit: Unit | None) -> dict[str, Any]:
         for name, entry in content.summary["scores"].items()
         if any(isinstance(row.get(name), float) and not math.isnan(row[name]) for row in content.rows)
     }
+    powers = {name: _power(name, content) for name in scores}
     by_case: dict[str, dict[str, dict[str, Any]]] = {}
     for row in content.rows:
         by_case.setdefault(row["case"], {})[row["prediction"]] = row
     patients = any(rows[next(iter(rows))]["patient"] != case for case, rows in by_case.items())
     return {
         "views": views,
-        "shown": content.best,
-        "columns": _columns(content, unit, scores, patients=patients),
+        "shown": content.predictions[-1] if content.predictions else "",
+        "columns": _columns(content, unit, scores, powers, patients=patients),
         "rows": [
             [
                 *_about_cells(case, rows, about.get(case), unit, content, patients=patients),
-                *(_score_cell(name, rows, views, content.best) for name in scores),
+                *(_score_cell(name, power, rows, views, content) for name, power in powers.items()),
             ]
             for case, rows in by_case.items()
         ],
@@ -50,23 +52,27 @@ def case_table(content: Content, unit: Unit | None) -> dict[str, Any]:
 
 
 def _columns(
-    content: Content, unit: Unit | None, scores: Mapping[str, dict[str, Any]], *, patients: bool
-) -> list[dict[str, str]]:
-    found = [{"label": "case", "meaning": ""}]
+    content: Content,
+    unit: Unit | None,
+    scores: Mapping[str, dict[str, Any]],
+    powers: Mapping[str, int],
+    *,
+    patients: bool,
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"label": "case", "meaning": "", "number": False}]
     if patients:
-        found.append({"label": "patient", "meaning": ""})
-    found.append({"label": "raters", "meaning": "how many drew it"})
+        found.append({"label": "patient", "meaning": "", "number": False})
+    numbers = [("raters", "how many drew it")]
     if content.details is not None and unit is not None:
-        found.append({"label": f"drawn ({unit.name})", "meaning": f"mean {unit.what} of the raters, and its range"})
-        for name in content.details.cases[0].about.expected:
-            found.append({"label": f"{name} ({unit.name})", "meaning": f"expected {unit.what}"})
-        found.append({"label": "pairs", "meaning": "mean Dice of two raters"})
-    if content.best in ("calibrated",):
-        found.append({"label": "flags", "meaning": "in how many things it is unlike the calibration cases"})
-    for entry in scores.values():
-        label = f"{entry['label']} ({entry['unit']})" if entry["unit"] else entry["label"]
-        found.append({"label": label, "meaning": entry["meaning"]})
-    return found
+        numbers.append((f"drawn ({unit.name})", f"mean {unit.what} of the raters, and its range"))
+        numbers += [(f"{name} ({unit.name})", f"expected {unit.what}") for name in content.predictions]
+        numbers.append(("pairs", "mean Dice of two raters"))
+    if content.calibrated is not None:
+        numbers.append(("flags", "in how many things it is unlike the calibration cases"))
+    for name, entry in scores.items():
+        said = score_unit(entry["unit"], powers[name])
+        numbers.append((f"{entry['label']} ({said})" if said else entry["label"], entry["meaning"]))
+    return found + [{"label": label, "meaning": meaning, "number": True} for label, meaning in numbers]
 
 
 def _about_cells(
@@ -88,18 +94,29 @@ def _about_cells(
         mean = sum(drawn) / len(drawn)
         ends = interval(drawn[0] / unit.size, drawn[-1] / unit.size) if len(drawn) > 1 else ""
         cells.append({"text": unit.say(mean), "more": ends, "sort": mean})
-        cells.extend({"text": unit.say(volume), "sort": volume} for volume in about.expected.values())
+        volumes = [about.expected[name] for name in content.predictions]
+        cells.extend({"text": unit.say(volume), "sort": volume} for volume in volumes)
         cells.append({"text": number(about.dice), "sort": -1.0 if about.dice is None else about.dice})
-    if content.best in ("calibrated",):
-        flags = row.get("flags", math.nan)
-        cells.append({"text": number(flags) if flags else "", "sort": flags or 0, "flagged": bool(flags)})
+    if about is not None and content.calibrated is not None and content.chosen is not None:
+        flags = len(about.flags[content.chosen])
+        cells.append({"text": str(flags) if flags else "", "sort": flags, "flagged": flags > 0})
     return cells
 
 
-def _score_cell(name: str, rows: Mapping[str, dict[str, Any]], views: list[str], shown: str) -> dict[str, Any]:
-    values = {view: rows[view].get(name, math.nan) for view in views if view in rows}
+def _power(name: str, content: Content) -> int:
+    """Write a score's column in the power of ten of its mean."""
+    predictions = content.summary["scores"][name]["predictions"]
+    return score_power([predictions[one]["value"] for one in content.predictions if one in predictions])
+
+
+def _score_cell(
+    name: str, power: int, rows: Mapping[str, dict[str, Any]], views: list[str], content: Content
+) -> dict[str, Any]:
+    shown = content.predictions[-1] if content.predictions else ""
+    values = {view: rows[view].get(name, math.nan) / 10.0**power for view in views if view in rows}
     if DIFFERENCE in views and len(values) > 1:
-        values[DIFFERENCE] = values["calibrated"] - values["raw"]
+        raw, chosen = (values[name] for name in content.predictions)
+        values[DIFFERENCE] = chosen - raw
     texts = {view: number(value) for view, value in values.items()}
     sorts = {view: "" if math.isnan(value) else repr(value) for view, value in values.items()}
     return {"text": texts.get(shown, DASH), "sort": sorts.get(shown, ""), "views": texts, "sorts": sorts}

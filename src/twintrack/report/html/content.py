@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from twintrack.calibration import Calibration, load_calibration
 from twintrack.calibration.learning_curve import LearningCurve
 from twintrack.errors import InputError
-from twintrack.evaluation.details.details import Details, content_sha256
+from twintrack.evaluation.details.details import CalibrationAbout, Details, content_sha256
 from twintrack.evaluation.details.files import AGAIN, read_details
-from twintrack.evaluation.predictions import CALIBRATED, RAW
+from twintrack.evaluation.predictions import RAW, against_all
 from twintrack.images.hashing import sha256_of
 
 SUMMARY, SCORES, CURVE = "summary.json", "scores.csv", "learning_curve.json"
@@ -34,6 +34,7 @@ class Content:
         summary: Its `summary.json`.
         rows: Its `scores.csv`: one row per case and prediction; numbers as float, NaN where there is none.
         details: What else it keeps; None where it was made without.
+        chosen: The prediction the report is about, beside raw; None where raw alone was scored.
         calibration: The calibration that was evaluated, where its file was given.
         learning: The learning curve, where there is one.
         sha256: Hash of each file that was read, by name.
@@ -43,37 +44,48 @@ class Content:
     summary: dict[str, Any]
     rows: list[dict[str, Any]]
     details: Details | None
+    chosen: str | None
     calibration: Calibration | None
     learning: LearningCurve | None
     sha256: dict[str, str]
 
     @property
-    def best(self) -> str:
-        """The prediction the report is about: the calibrated one, or raw where nothing was calibrated."""
-        found = {row["prediction"] for row in self.rows}
-        return CALIBRATED if CALIBRATED in found else RAW
+    def predictions(self) -> tuple[str, ...]:
+        """Raw and the chosen prediction, as far as they were scored."""
+        return tuple(name for name in (RAW, self.chosen) if name in self.scored)
 
     @property
-    def predictions(self) -> tuple[str, ...]:
-        """Raw and calibrated, as far as they were scored."""
-        found = {row["prediction"] for row in self.rows}
-        return tuple(name for name in (RAW, CALIBRATED) if name in found)
+    def scored(self) -> tuple[str, ...]:
+        """Everything that was scored against all raters."""
+        return tuple(against_all(dict.fromkeys(row["prediction"] for row in self.rows)))
+
+    @property
+    def calibrated(self) -> CalibrationAbout | None:
+        """What is known of the calibration that made the chosen prediction."""
+        return None if self.details is None or self.chosen is None else self.details.calibrations.get(self.chosen)
 
 
-def read_content(folder: Path, *, calibration: Path | None = None, learning_curve: Path | None = None) -> Content:
+def read_content(
+    folder: Path,
+    *,
+    calibration: Path | None = None,
+    learning_curve: Path | None = None,
+    prediction: str | None = None,
+) -> Content:
     """Read and check what a report is made of.
 
     Args:
         folder: A folder that `twintrack evaluate` wrote.
         calibration: The file of the calibration that was evaluated.
         learning_curve: A file that `twintrack sample-size` wrote; None: the folder's `learning_curve.json`, if any.
+        prediction: Which prediction to report beside raw; None: that of the calibration given, else the first.
 
     Returns:
         The content.
 
     Raises:
-        InputError: If the folder is no evaluation, has no case, was altered, or the calibration or the learning curve
-            is not what it should be.
+        InputError: If the folder is no evaluation, has no case, was altered, holds no such prediction, or the
+            calibration or the learning curve is not what it should be.
         CalibrationError: If the calibration cannot be read.
     """
     summary, rows = _read_summary(folder), _read_rows(folder)
@@ -83,17 +95,23 @@ def read_content(folder: Path, *, calibration: Path | None = None, learning_curv
     if details is not None and [case.about.case for case in details.cases] != list(_cases(rows)):
         raise InputError(f"{folder}: its details are not of the cases of {SCORES}. {AGAIN.format(folder=folder)}")
     files = {SUMMARY: folder / SUMMARY, SCORES: folder / SCORES}
-    fitted = None
+    scored = against_all(dict.fromkeys(row["prediction"] for row in rows))
+    others = [name for name in scored if name != RAW]
+    if prediction is not None and prediction not in others:
+        raise InputError(
+            f"{folder} has no prediction {prediction!r} to report; it has {', '.join(others) or 'raw alone'}"
+        )
+    chosen, fitted = prediction or next(iter(others), None), None
     if calibration is not None:
         fitted = load_calibration(calibration)
-        _require_evaluated(fitted, calibration, folder, details, rows)
+        chosen = _evaluated_as(fitted, calibration, folder, details, others, prediction)
         files["calibration"] = calibration
     curve = folder / CURVE if learning_curve is None and (folder / CURVE).exists() else learning_curve
     learning = None
     if curve is not None:
         learning, files["learning curve"] = _read_curve(curve), curve
     hashes = {name: sha256_of(path) for name, path in files.items()}
-    return Content(folder, summary, rows, details, fitted, learning, hashes)
+    return Content(folder, summary, rows, details, chosen, fitted, learning, hashes)
 
 
 def _cases(rows: list[dict[str, Any]]) -> dict[str, None]:
@@ -139,22 +157,29 @@ def _value(name: str, cell: str) -> Any:
     return cell if cell.startswith("{") else float(cell) if cell else math.nan
 
 
-def _require_evaluated(
-    fitted: Calibration, path: Path, folder: Path, details: Details | None, rows: list[dict[str, Any]]
-) -> None:
-    if not any(row["prediction"] == CALIBRATED for row in rows):
+def _evaluated_as(
+    fitted: Calibration, path: Path, folder: Path, details: Details | None, others: list[str], prediction: str | None
+) -> str:
+    """Find the prediction that a calibration made; refuse one that was not evaluated."""
+    if not others:
         raise InputError(
             f"{folder} was made without a calibration; leave --calibration {path} out, or evaluate with it first"
         )
-    if details is None or details.calibration is None:
-        return
-    found, expected = content_sha256(fitted), details.calibration.sha256
-    if found != expected:
-        raise InputError(
-            f"{path} is not the calibration that was evaluated: {folder} was made with one of method "
-            f"{details.calibration.method}, fitted on {details.calibration.n_cases} cases (content {expected[:12]}…); "
-            f"this one is {fitted.method}, fitted on {fitted.provenance.n_cases} (content {found[:12]}…)"
-        )
+    if details is None:
+        return prediction or others[0]
+    found = content_sha256(fitted)
+    names = [name for name, one in details.calibrations.items() if one.sha256 == found]
+    if names and prediction in (None, names[0]):
+        return names[0]
+    known = "; ".join(
+        f"{name}: method {one.method}, fitted on {one.n_cases} cases (content {one.sha256[:12]}…)"
+        for name, one in details.calibrations.items()
+        if prediction in (None, name)
+    )
+    raise InputError(
+        f"{path} is not the calibration that was evaluated. It is of method {fitted.method}, fitted on "
+        f"{fitted.provenance.n_cases} cases (content {found[:12]}…); {folder} was made with {known or 'none'}"
+    )
 
 
 def _read_curve(path: Path) -> LearningCurve:

@@ -28,7 +28,9 @@ RANGE = 0.8
 _FEWEST = 20  # voxels of a bin of which a range is drawn
 
 
-def curve_charts(calibration: Calibration | None, details: Details | None) -> dict[str, Any] | None:
+def curve_charts(
+    calibration: Calibration | None, details: Details | None, prediction: str | None
+) -> dict[str, Any] | None:
     """Draw what the calibration makes of probabilities.
 
     A map of the probability alone is a curve and is drawn as one, with its band. A case-aware map is not: what it made
@@ -38,6 +40,7 @@ def curve_charts(calibration: Calibration | None, details: Details | None) -> di
     Args:
         calibration: The calibration, where its file is given.
         details: The evaluation's details.
+        prediction: The prediction that it made.
 
     Returns:
         "charts" by scale and what they show; None where there is nothing to draw.
@@ -54,10 +57,9 @@ def curve_charts(calibration: Calibration | None, details: Details | None) -> di
             "zero": number(float(fitted(np.zeros(1))[0])),
             "pinned": calibration.pin_zero,
         }
-    changes = [] if details is None else [case.change for case in details.cases if case.change is not None]
-    if not changes:
+    if details is None or prediction not in details.calibrations:
         return None
-    total = reduce(add, changes)
+    total = reduce(add, [case.change[prediction] for case in details.cases])
     return {
         "kind": "change",
         "charts": {scale: _change(total, details, scale) for scale in SCALES},
@@ -120,7 +122,7 @@ def _diagonal(chart: Chart) -> None:
 
 
 def _data(chart: Chart, details: Details | None) -> None:
-    if details is None:
+    if details is None or RAW not in details.predictions:
         return
     counts = [case.counts[RAW] for case in details.cases]
     values = np.concatenate([one.probability for one in counts])

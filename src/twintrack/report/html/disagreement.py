@@ -9,14 +9,14 @@ import numpy as np
 
 from twintrack.evaluation.details.case_details import CaseDetails
 from twintrack.evaluation.details.counts import StripCounts
-from twintrack.evaluation.predictions import RAW
 from twintrack.report.html.axes import log_axis
+from twintrack.report.html.headline import kind_of
 from twintrack.report.html.svg import Chart
 from twintrack.report.html.volumes import Unit
 from twintrack.report.html.words import interval, number, percent
 
 
-def disagreement(cases: Sequence[CaseDetails], unit: Unit) -> dict[str, Any]:
+def disagreement(cases: Sequence[CaseDetails], predictions: Sequence[str], unit: Unit) -> dict[str, Any]:
     """Sum up how far the raters part, and draw whether the maps know it.
 
     Two raters, each labelling a voxel with probability r, are expected to disagree on 2r(1 − r) of it; the sum over the
@@ -25,6 +25,7 @@ def disagreement(cases: Sequence[CaseDetails], unit: Unit) -> dict[str, Any]:
 
     Args:
         cases: The cases.
+        predictions: Which predictions to show.
         unit: What to say volumes in.
 
     Returns:
@@ -40,8 +41,9 @@ def disagreement(cases: Sequence[CaseDetails], unit: Unit) -> dict[str, Any]:
         "any": unit.say(float(any_.mean())) if several else None,
         "all": unit.say(float(all_.mean())) if several else None,
         "share": percent(float(all_.sum() / any_.sum())) if several and any_.sum() else None,
-        "chart": _parting(several, unit) if several and several[0].counts else None,
+        "chart": _parting(several, predictions, unit) if several and predictions else None,
         "unit": unit,
+        "key": [(kind_of(name), name) for name in predictions],
         "levels": _levels(several, unit),
     }
 
@@ -66,11 +68,11 @@ def _levels(cases: Sequence[CaseDetails], unit: Unit) -> list[dict[str, Any]]:
     ]
 
 
-def _parting(cases: Sequence[CaseDetails], unit: Unit) -> Any:
-    observed = np.array([_parted(case.counts[RAW]) * case.about.voxel_volume for case in cases]) / unit.size
+def _parting(cases: Sequence[CaseDetails], predictions: Sequence[str], unit: Unit) -> Any:
+    observed = np.array([_parted(case.counts[predictions[0]]) * case.about.voxel_volume for case in cases]) / unit.size
     expected = {
         name: np.array([_expected_parting(case.counts[name]) * case.about.voxel_volume for case in cases]) / unit.size
-        for name in cases[0].counts
+        for name in predictions
     }
     every = np.concatenate([observed, *expected.values()])
     x = log_axis(f"disagreement of two raters ({unit.name})", every)
@@ -82,7 +84,7 @@ def _parting(cases: Sequence[CaseDetails], unit: Unit) -> Any:
             f"{case.about.case}: {name}, expected {number(float(e))} {unit.name}; two raters part on {number(float(o))}"
             for case, e, o in zip(cases, found, observed, strict=True)
         ]
-        chart.dots(observed, found, name, tips)
+        chart.dots(observed, found, kind_of(name), tips)
     return chart.svg()
 
 

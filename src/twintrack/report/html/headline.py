@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from twintrack.evaluation.predictions import CALIBRATED, HUMAN, RAW, vs_others
+from twintrack.evaluation.predictions import HUMAN, RAW, scored_as, vs_others
 from twintrack.report.html.content import Content
-from twintrack.report.html.words import count, interval, number
+from twintrack.report.html.words import count, interval, number, power_of_ten
 
-NAMES = {RAW: "raw", CALIBRATED: "calibrated", HUMAN: "one more rater"}
-"""What predictions are called in the report."""
+_SMALL = -3  # power of ten of scores that are written in a power of ten
 
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "zero": "best at 0"}
 _VERDICTS = {1: "better", -1: "worse", 0: "no clear difference"}
@@ -40,27 +40,50 @@ def verdicts(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _row(entry: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    found = {name: entry["predictions"][name] for name in names if name in entry["predictions"]}
+    given = {name: entry["predictions"][name] for name in names if name in entry["predictions"]}
+    power = score_power([one["value"] for one in given.values()])
+    found = {name: _scaled(one, power) for name, one in given.items()}
+    gaps = [_scaled(gap, power) for gap in entry["differences"] if gap["of"] in found and gap["to"] in found]
     return {
         "label": entry["label"],
         "meaning": entry["meaning"],
-        "unit": entry["unit"],
+        "unit": score_unit(entry["unit"], power),
         "better": _BETTER[entry["better"]],
         "values": [
-            {"kind": _kind(name), "name": _name(name), "value": number(one["value"]), "range": _range(one)}
+            {"kind": kind_of(name), "name": _name(name), "value": number(one["value"]), "range": _range(one)}
             for name, one in found.items()
         ],
         "strip": _strip(found),
-        "gaps": [_gap(entry, gap) for gap in entry["differences"] if gap["of"] in found and gap["to"] in found],
+        "gaps": [_gap(entry, gap) for gap in gaps],
     }
 
 
-def _kind(name: str) -> str:
-    return name.removesuffix("_vs_others")
+def score_power(values: Sequence[float | None]) -> int:
+    """Choose the power of ten in which small scores are written, so that they read without a row of zeros."""
+    known = [abs(value) for value in values if value is not None and math.isfinite(value)]
+    power = math.floor(math.log10(max(known))) if known and max(known) > 0 else 0
+    return power if power <= _SMALL else 0
 
 
-def _name(name: str) -> str:
-    return NAMES[_kind(name)]
+def score_unit(unit: str, power: int) -> str:
+    """Say the unit of scores that are written in a power of ten."""
+    return " ".join(part for part in (power_of_ten(power) if power else "", unit) if part)
+
+
+def _scaled(one: dict[str, Any], power: int) -> dict[str, Any]:
+    """Divide value and interval by a power of ten."""
+    ends = ("value", "low", "high")
+    return one | {end: None if one[end] is None else one[end] / 10.0**power for end in ends}
+
+
+def kind_of(prediction: str) -> str:
+    """Give the style of a prediction: "raw", "human", or "calibrated" for all others."""
+    name = scored_as(prediction)
+    return name if name in (RAW, HUMAN) else "calibrated"
+
+
+def _name(prediction: str) -> str:
+    return "one more rater" if prediction == HUMAN else scored_as(prediction)
 
 
 def _range(one: dict[str, Any]) -> str:
@@ -75,11 +98,11 @@ def _strip(found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     low, span = min(ends), (max(ends) - min(ends)) or 1.0
 
     def place(value: float) -> float:
-        return round(4 + 92 * (value - low) / span, 2)
+        return round(float(4 + 92 * (value - low) / span), 2)
 
     return [
         {
-            "kind": _kind(name),
+            "kind": kind_of(name),
             "at": place(one["value"]),
             "from": place(one["low"]) if one["low"] is not None else place(one["value"]),
             "width": round(place(one["high"]) - place(one["low"]), 2) if one["low"] is not None else 0.0,
@@ -95,10 +118,10 @@ def _gap(entry: dict[str, Any], gap: dict[str, Any]) -> dict[str, Any]:
     cases = None
     if "cases_improved" in gap:
         better, worse = gap["cases_improved"], gap["cases_worsened"]
-        cases = f"better in {count(better, 'case')}, worse in {worse}"
+        cases = f"{count(better, 'case')} better, {worse} worse"
     return {
         "of": _name(gap["of"]),
-        "kind": _kind(gap["of"]),
+        "kind": kind_of(gap["of"]),
         "to": _name(gap["to"]),
         "value": number(gap["value"]),
         "range": _range(gap),

@@ -20,10 +20,10 @@ from twintrack.report.html.curve import curve_charts, selection_rows
 from twintrack.report.html.disagreement import disagreement
 from twintrack.report.html.headline import ceiling_rows, score_rows
 from twintrack.report.html.learning import learning_chart
-from twintrack.report.html.pictures import colour_gradient, colour_table, picture_data, picture_panels
+from twintrack.report.html.pictures import colour_gradient, colour_table, differences, picture_data, picture_panels
 from twintrack.report.html.reliability import reliability_charts
 from twintrack.report.html.volumes import Unit, volume_charts
-from twintrack.report.html.words import count, interval, number, percent
+from twintrack.report.html.words import count, number, plain
 
 _SCRIPTS = ("tips.js", "theme.js", "scale.js", "table.js", "contours.js", "pictures.js")
 _HERE = "twintrack.report.html"
@@ -35,6 +35,7 @@ def write_report(
     *,
     calibration: Path | str | None = None,
     learning_curve: Path | str | None = None,
+    prediction: str | None = None,
     title: str = "Calibration report",
 ) -> Path:
     """Make a report of an evaluation: one HTML file that opens from disk, without a network.
@@ -47,13 +48,15 @@ def write_report(
         calibration: The file of the calibration that was evaluated: the report then also shows its curve and what it
             was fitted on.
         learning_curve: `learning_curve.json`, which `twintrack sample-size` wrote; None: the one in the folder, if any.
+        prediction: Which prediction to report beside raw, where several were scored; None: that of the calibration
+            given, else the first.
         title: What to write above it.
 
     Returns:
         The file.
 
     Raises:
-        InputError: If the folder is no evaluation, is empty or was altered, or what else is given does not belong to it.
+        InputError: If the folder is no evaluation, is empty or was altered, or what else is given does not fit it.
         CalibrationError: If the calibration cannot be read.
         OutputError: If the file cannot be written. No part of it is left, an older one stays.
     """
@@ -64,6 +67,7 @@ def write_report(
         Path(evaluation),
         calibration=None if calibration is None else Path(calibration),
         learning_curve=None if learning_curve is None else Path(learning_curve),
+        prediction=prediction,
     )
     write_text(target, render(content, title=title))
     return target
@@ -86,7 +90,7 @@ def render(content: Content, *, title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(number=number, count=count, interval=interval, percent=percent)
+    environment.globals.update(number=number, plain=plain, count=count)
     script = _script()
     page = environment.get_template("page.html.j2").render(
         title=title,
@@ -103,29 +107,28 @@ def _sections(content: Content) -> dict[str, Any]:
     rows, details = score_rows(content), content.details
     abouts = [] if details is None else [case.about for case in details.cases]
     unit = Unit.of(abouts) if abouts else None
-    predicted = details is not None and all(case.counts for case in details.cases)
-    curve = curve_charts(content.calibration, details if predicted else None)
+    names = content.predictions
     selection = None if content.calibration is None else content.calibration.selection
     pictures = () if details is None else details.pictures
     return {
         "content": content,
-        "predictions": content.predictions,
+        "predictions": names,
+        "calibrated": content.calibrated is not None,
         "sentences": sentences(content, rows),
         "rows": rows,
         "ceiling": ceiling_rows(content),
-        "reliability": [reliability_charts(details, name) for name in details.cases[0].counts]
-        if details is not None and predicted
-        else [],
-        "curve": curve,
+        "reliability": [] if details is None else [reliability_charts(details, name) for name in names],
+        "curve": curve_charts(content.calibration, details, content.chosen),
         "selection": None if selection is None else selection_rows(selection),
         "terms": [] if selection is None else list(selection.candidates[0].terms),
-        "volumes": None if details is None or unit is None else volume_charts(details.cases, unit),
-        "disagreement": None if details is None or unit is None else disagreement(details.cases, unit),
-        "pictures": [{"about": one.about, "panels": picture_panels(one)} for one in pictures],
-        "data": {"colours": colour_table(), "pictures": picture_data(pictures)},
+        "volumes": None if details is None or unit is None else volume_charts(details.cases, names, unit),
+        "disagreement": None if details is None or unit is None else disagreement(details.cases, names, unit),
+        "pictures": [{"about": one.about, "panels": picture_panels(one, names)} for one in pictures],
+        "differences": differences(names),
+        "data": {"colours": colour_table(), "pictures": picture_data(pictures, names)},
         "table": case_table(content, unit),
         "learning": None if content.learning is None else learning_chart(content.learning),
-        "flagged": [one for one in abouts if one.flags],
+        "flagged": [(one.case, flags) for one in abouts if (flags := one.flags.get(content.chosen or ""))],
         "card": model_card(content),
         "provenance": provenance(content),
     }

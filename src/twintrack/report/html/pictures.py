@@ -13,22 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twintrack.evaluation.details.pictures import Picture
+from twintrack.evaluation.predictions import RAW
+from twintrack.report.html.headline import kind_of
 from twintrack.report.panels import COLOURS
 
-_PANELS = {
-    "ct": "CT",
-    "votes": "response of the raters",
-    "raw": "raw probability",
-    "calibrated": "calibrated response",
-    "difference": "difference",
-}
 
-
-def picture_data(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
+def picture_data(pictures: Sequence[Picture], predictions: Sequence[str]) -> list[dict[str, Any]]:
     """Give what the page's script needs of each picture.
 
     Args:
         pictures: The pictures of an evaluation's details.
+        predictions: Which predictions to show.
 
     Returns:
         Plain data, ready for JSON: sizes, names and, by layer, a PNG with the slices below each other as a data URI.
@@ -41,17 +36,34 @@ def picture_data(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
             "nSlices": picture.about.n_slices,
             "pixel": list(picture.about.pixel),
             "raters": picture.about.raters,
-            "layers": {name: _data_uri(layer) for name, layer in picture.layers.items()},
-            "start": _fullest(picture.layers["votes"]),
+            "layers": {name: _data_uri(layer) for name, layer in _layers(picture, predictions).items()},
+            "maps": [kind_of(name) for name in predictions],
+            "start": _fullest(picture.votes),
         }
         for picture in pictures
     ]
 
 
-def picture_panels(picture: Picture) -> list[dict[str, str]]:
+def _layers(picture: Picture, predictions: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+    ct = {} if picture.ct is None else {"ct": picture.ct}
+    return ct | {"votes": picture.votes} | {kind_of(name): picture.maps[name] for name in predictions}
+
+
+def picture_panels(picture: Picture, predictions: Sequence[str]) -> list[dict[str, str]]:
     """Say which panels a picture has, in their order."""
-    names = [name for name in _PANELS if name in picture.layers]
-    return [{"name": name, "title": _PANELS[name]} for name in [*names, "difference"]]
+    ct = [] if picture.ct is None else [("ct", "CT")]
+    maps = [(kind_of(name), f"{name} {'probability' if name == RAW else 'response'}") for name in predictions]
+    named = [*ct, ("votes", "response of the raters"), *maps, ("difference", "difference")]
+    return [{"name": name, "title": title} for name, title in named]
+
+
+def differences(predictions: Sequence[str]) -> list[dict[str, str]]:
+    """Say which differences can be shown, the one to begin with first."""
+    found = [{"maps": f"{kind_of(name)} votes", "words": f"{name} − raters"} for name in reversed(predictions)]
+    if len(predictions) > 1:
+        raw, chosen = predictions
+        found.insert(1, {"maps": f"{kind_of(chosen)} {kind_of(raw)}", "words": f"{chosen} − {raw}"})
+    return found
 
 
 def colour_table() -> str:

@@ -12,10 +12,13 @@ from twintrack.evaluation.details.details import Details
 from twintrack.evaluation.scores.corp import ResponsePoints, corp_of_points
 from twintrack.evaluation.scores.corp_band import LEVEL, ReliabilityDiagram, reliability_diagram
 from twintrack.report.html.axes import Axis, Scale, share_axis
+from twintrack.report.html.headline import kind_of
 from twintrack.report.html.svg import Chart
 from twintrack.report.html.words import number, percent
 
 SCALES: tuple[Scale, ...] = ("linear", "logit")
+
+_INK = 14.0  # of all cases' lines together, in lines that are not faint
 
 MOST_LINES = 300
 """Cases that are drawn one by one; of more, evenly chosen ones."""
@@ -26,7 +29,7 @@ def reliability_charts(details: Details, prediction: str) -> dict[str, Any]:
 
     Args:
         details: The evaluation's details.
-        prediction: "raw" or "calibrated".
+        prediction: Its name.
 
     Returns:
         "charts" by scale, the decomposition in words, and what the band is.
@@ -38,6 +41,8 @@ def reliability_charts(details: Details, prediction: str) -> dict[str, Any]:
     parts = found.corp
     return {
         "prediction": prediction,
+        "kind": kind_of(prediction),
+        "faint": round(float(np.clip(_INK / len(lines), 0.07, 0.4)), 3),
         "charts": {scale: _chart(found, lines, prediction, scale) for scale in SCALES},
         "miscalibration": number(parts.miscalibration),
         "discrimination": number(parts.discrimination),
@@ -70,16 +75,17 @@ def _chart(
     prediction: str,
     scale: Scale,
 ) -> Any:
-    what = "raw probability" if prediction == "raw" else "calibrated response"
+    kind = kind_of(prediction)
+    what = "raw probability" if kind == "raw" else f"{prediction} response"
     x, y = share_axis(what, scale), share_axis("share of raters who drew it", scale)
     chart = Chart(x, y, f"Reliability diagram of the {what}", histogram=True)
     diagonal = np.array([x.low, x.high])
     chart.band(found.predicted, found.lower, found.upper, "chance")
     for across, along in lines:
-        chart.line(across, along, f"case {prediction}")
+        chart.line(across, along, f"case {kind}")
     chart.line(diagonal, diagonal, "diagonal")
-    chart.line(found.predicted, found.recalibrated, f"main {prediction}")
-    add_histogram(chart, found.predicted, found.weight, prediction)
+    chart.line(found.predicted, found.recalibrated, f"main {kind}")
+    add_histogram(chart, found.predicted, found.weight, kind)
     chart.columns(*_tips(found, x))
     return chart.svg()
 

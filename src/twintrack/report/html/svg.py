@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from twintrack.report.html.axes import Axis
 
 _WIDTH = 460.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 14.0, 10.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 14.0, 10.0, 44.0
 _HISTOGRAM, _GAP = 46.0, 10.0
 
 
@@ -49,7 +49,8 @@ class Chart:
         """Give the places of values in the chart, (n, 2)."""
         width, height = self._size
         across, along = np.broadcast_arrays(self.x.place(x), self.y.place(y))
-        return np.round(np.column_stack([_LEFT + across.ravel() * width, _TOP + (1 - along.ravel()) * height]), 1)
+        places = np.column_stack([_LEFT + across.ravel() * width, _TOP + (1 - along.ravel()) * height])
+        return np.asarray(np.round(places, 1), np.float64)
 
     def line(self, x: ArrayLike, y: ArrayLike, kind: str) -> None:
         """Draw a line of a kind that the style sheet knows."""

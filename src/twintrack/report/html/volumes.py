@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twintrack.evaluation.details.case_details import CaseAbout, CaseDetails
-from twintrack.evaluation.predictions import CALIBRATED, RAW
 from twintrack.report.html.axes import Axis, log_axis
+from twintrack.report.html.headline import kind_of
 from twintrack.report.html.svg import Chart
 from twintrack.report.html.words import interval, number, percent
 
@@ -46,87 +47,96 @@ class Unit:
         return number(None if volume is None else volume / self.size)
 
 
-def volume_charts(cases: Sequence[CaseDetails], unit: Unit) -> dict[str, Any]:
+def volume_charts(cases: Sequence[CaseDetails], predictions: Sequence[str], unit: Unit) -> dict[str, Any]:
     """Draw expected volumes against those the raters drew, and each case's volumes on a line.
 
     Args:
         cases: The cases.
+        predictions: Which predictions to show; the interval is that of the last.
         unit: What to say volumes in.
 
     Returns:
         "chart", "rows" (one for each case, by the raters' mean volume), their "marks" and how often the interval held.
     """
     abouts = [case.about for case in cases]
-    every = [v for one in abouts for v in (*one.drawn.values(), *one.expected.values(), *_ends(one))]
-    axis = log_axis(f"{unit.what} ({unit.name})", np.array(every) / unit.size)
-    order = sorted(abouts, key=lambda one: (-_mean(one), one.case))
-    held = [
-        low <= v <= high for one in abouts for low, high in [_ends(one)] if one.interval for v in one.drawn.values()
-    ]
-    first = next((one.interval for one in abouts if one.interval), None)
+    shown = [_Shown.of(one, predictions, unit) for one in abouts]
+    # Ends of intervals do not count: one that reaches down to nothing would take most of the axis.
+    values = np.array([volume for one in shown for volume in (*one.drawn, *one.expected.values())])
+    axis = log_axis(f"{unit.what} ({unit.name})", values)
+    held = [one.interval[0] <= volume <= one.interval[1] for one in shown if one.interval for volume in one.drawn]
+    last = predictions[-1] if predictions else ""
+    first = next((one.interval[last] for one in abouts if last in one.interval), None)
     return {
-        "chart": _against(abouts, unit, every),
-        "rows": [_row(one, axis, unit) for one in order],
+        "chart": _against(shown, values, unit),
+        "rows": [_row(one, axis, unit) for one in sorted(shown, key=lambda one: (-one.mean, one.case))],
         "marks": [{"at": round(100 * place, 2), "words": words} for place, words in axis.marks()],
         "unit": unit,
+        "key": [(kind_of(name), f"expected, {name}") for name in predictions],
         "held": percent(float(np.mean(held))) if held else None,
         "level": None if first is None else percent(first.level),
         "promised": None if first is None or first.promised >= first.level else percent(first.promised),
-        "why_not": sorted({one.no_interval for one in abouts if one.no_interval}),
+        "why_not": sorted({one.no_interval[last] for one in abouts if last in one.no_interval}),
     }
 
 
-def _ends(one: CaseAbout) -> tuple[float, ...]:
-    return () if one.interval is None else (one.interval.low, one.interval.high)
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of a case, in the unit of all."""
+
+    case: str
+    drawn: list[float]
+    expected: dict[str, float]
+    interval: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, about: CaseAbout, predictions: Sequence[str], unit: Unit) -> _Shown:
+        found = about.interval.get(predictions[-1]) if predictions else None
+        return cls(
+            about.case,
+            sorted(volume / unit.size for volume in about.drawn.values()),
+            {name: about.expected[name] / unit.size for name in predictions},
+            None if found is None else (found.low / unit.size, found.high / unit.size),
+        )
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.drawn))
+
+    @property
+    def words(self) -> str:
+        return interval(self.drawn[0], self.drawn[-1]) if len(self.drawn) > 1 else number(self.drawn[0])
 
 
-def _mean(one: CaseAbout) -> float:
-    return float(np.mean(list(one.drawn.values())))
-
-
-def _against(abouts: Sequence[CaseAbout], unit: Unit, every: Sequence[float]) -> Any:
-    values = np.array(every) / unit.size
+def _against(shown: Sequence[_Shown], values: NDArray[np.float64], unit: Unit) -> Any:
     x = log_axis(f"mean {unit.what} of the raters ({unit.name})", values)
     y = log_axis(f"expected {unit.what} ({unit.name})", values)
     chart = Chart(x, y, f"Expected {unit.what} of each case against the mean of its raters")
     chart.line([x.low, x.high], [x.low, x.high], "diagonal")
-    drawn = np.array([_mean(one) for one in abouts]) / unit.size
-    for one, at in zip(abouts, drawn, strict=True):
+    for one in shown:
         if one.interval is not None:
-            chart.line([at, at], np.array(_ends(one)) / unit.size, "interval calibrated")
-    for name in (RAW, CALIBRATED):
-        found = [(at, one) for at, one in zip(drawn, abouts, strict=True) if name in one.expected]
-        chart.dots(
-            [at for at, _ in found],
-            [one.expected[name] / unit.size for _, one in found],
-            name,
-            [
-                f"{one.case}: {name}, expected {unit.say(one.expected[name])} {unit.name}; raters {_drawn(one, unit)}"
-                for _, one in found
-            ],
-        )
+            chart.line([one.mean, one.mean], one.interval, "interval calibrated")
+    for name in shown[0].expected:
+        tips = [
+            f"{one.case}: {name}, expected {number(one.expected[name])} {unit.name}; raters {one.words}"
+            for one in shown
+        ]
+        chart.dots([one.mean for one in shown], [one.expected[name] for one in shown], kind_of(name), tips)
     return chart.svg()
 
 
-def _drawn(one: CaseAbout, unit: Unit) -> str:
-    volumes = sorted(one.drawn.values())
-    return interval(volumes[0] / unit.size, volumes[-1] / unit.size) if len(volumes) > 1 else unit.say(volumes[0])
-
-
-def _row(one: CaseAbout, axis: Axis, unit: Unit) -> dict[str, Any]:
+def _row(one: _Shown, axis: Axis, unit: Unit) -> dict[str, Any]:
     def place(volume: float) -> float:
-        return round(100 * float(axis.place(volume / unit.size)), 2)
+        return round(100 * float(axis.place(volume)), 2)
 
-    said = [f"raters {_drawn(one, unit)}"]
-    said += [f"{name} {unit.say(volume)}" for name, volume in one.expected.items()]
-    if one.interval is not None:
-        said.append(f"interval {interval(one.interval.low / unit.size, one.interval.high / unit.size)}")
-    ends = [place(end) for end in _ends(one)]
+    said = [f"raters {one.words}"]
+    said += [f"{name} {number(volume)}" for name, volume in one.expected.items()]
+    said += [] if one.interval is None else [f"interval {interval(*one.interval)}"]
+    ends = None if one.interval is None else [place(end) for end in one.interval]
     return {
         "case": one.case,
-        "drawn": [place(volume) for volume in one.drawn.values()],
-        "expected": {name: place(volume) for name, volume in one.expected.items()},
-        "from": ends[0] if ends else None,
-        "width": round(ends[1] - ends[0], 2) if ends else 0,
+        "drawn": [place(volume) for volume in one.drawn],
+        "expected": {kind_of(name): place(volume) for name, volume in one.expected.items()},
+        "from": None if ends is None else ends[0],
+        "width": 0 if ends is None else round(ends[1] - ends[0], 2),
         "words": f"{one.case}: {'; '.join(said)} {unit.name}",
     }

@@ -1,12 +1,13 @@
-"""Numbers as people read them: three figures that count, a true minus, thin spaces between thousands."""
+"""Numbers as people read them: three figures that count, a true minus, thin unbroken spaces between thousands."""
 
 from __future__ import annotations
 
 import math
 
-THIN = "\u2009"
+THIN = "\u202f"
 MINUS = "\u2212"
 DASH = "\u2013"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float | None, figures: int = 3) -> str:
@@ -21,18 +22,29 @@ def number(value: float | None, figures: int = 3) -> str:
 
     Examples:
         >>> number(0.0123456), number(12345.6), number(-0.5)
-        ('0.0123', '12\u2009300', '−0.5')
+        ('0.0123', '12\u202f300', '−0.500')
     """
     if value is None or not math.isfinite(value):
         return DASH
     if value == 0:
         return "0"
-    digits = figures - 1 - math.floor(math.log10(abs(value)))
-    rounded = round(value, digits)
+    # Pitfall: 0.9999 has one figure more before the point once it is rounded.
+    rounded = float(f"{value:.{figures - 1}e}")
+    digits = figures - 1 - math.floor(math.log10(abs(rounded)))
     if 0 < abs(rounded) < 1e-4:
-        return _signed(f"{rounded:.{figures - 1}e}").replace("e-0", "e-").replace("e-", f"·10{MINUS}")
-    text = f"{rounded:,.{max(digits, 0)}f}"
-    return _signed(text.rstrip("0").rstrip(".") if "." in text else text).replace(",", THIN)
+        mantissa, _, power = f"{rounded:.{figures - 1}e}".partition("e")
+        return f"{_signed(mantissa)}·{power_of_ten(int(power))}"
+    return _signed(f"{rounded:,.{max(digits, 0)}f}").replace(",", THIN)
+
+
+def power_of_ten(power: int) -> str:
+    """Write a power of ten."""
+    return f"10{str(power).translate(_RAISED)}"
+
+
+def plain(value: float) -> str:
+    """Write a round number without the zeros that say how exact it is."""
+    return _signed(f"{value:,.10g}").replace(",", THIN)
 
 
 def interval(low: float | None, high: float | None) -> str:

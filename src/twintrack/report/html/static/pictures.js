@@ -27,7 +27,8 @@ function mapped(share) {
 }
 
 function diverging(difference) {
-  const end = difference < 0 ? below : above, share = Math.min(Math.abs(difference), 1) ** 0.7;
+  // The style sheet has the same steps for the bar.
+  const end = difference < 0 ? below : above, share = Math.sqrt(Math.min(Math.abs(difference), 1)); // small differences are seen too
   return none.map((from, k) => from + (end[k] - from) * share);
 }
 
@@ -59,7 +60,7 @@ class Viewer {
   draw() {
     const level = Number(this.slider("level").value), { raters } = this.picture;
     const maps = {};
-    for (const name of ["votes", "raw", "calibrated"]) if (this.layers[name]) maps[name] = this.shares(name);
+    for (const name of ["votes", ...this.picture.maps]) maps[name] = this.shares(name);
     const [of, to] = this.difference.value.split(" ");
     const pixels = {
       ct: this.layers.ct && Array.from(this.slice("ct"), grey),
@@ -68,16 +69,14 @@ class Viewer {
     for (const name of Object.keys(maps)) pixels[name] = Array.from(maps[name], mapped);
     const drawn = outline(Uint8Array.from(this.slice("votes"), (votes) => votes >= level), this.rows, this.columns, 0.5);
     const lines = {};
-    for (const name of ["raw", "calibrated"]) {
-      if (maps[name]) lines[name] = outline(maps[name], this.rows, this.columns, (level - 0.5) / raters);
-    }
-    const best = maps.calibrated ? "calibrated" : "raw";
+    for (const name of this.picture.maps) lines[name] = outline(maps[name], this.rows, this.columns, (level - 0.5) / raters);
+    const best = lines[this.picture.maps.at(-1)];
     this.element.querySelectorAll("[data-panel]").forEach((panel) => {
       const name = panel.dataset.panel;
       this.paint(panel.querySelector("canvas"), pixels[name]);
-      panel.querySelector(".drawn").setAttribute("d", drawn);
-      const own = { raw: lines.raw, calibrated: lines.calibrated, ct: lines[best], difference: lines[best], votes: "" }[name];
-      panel.querySelector(".predicted").setAttribute("d", own);
+      const own = lines[name] ?? (name === "votes" ? "" : best);
+      panel.querySelectorAll(".drawn").forEach((path) => path.setAttribute("d", drawn));
+      panel.querySelectorAll(".predicted").forEach((path) => path.setAttribute("d", own));
     });
     this.say(level);
   }
@@ -105,9 +104,7 @@ class Viewer {
     if (x < 0 || y < 0 || x >= this.columns || y >= this.rows) return;
     const k = y * this.columns + x, { raters } = this.picture;
     const said = [`${this.slice("votes")[k]} of ${raters} raters`];
-    for (const name of ["raw", "calibrated"]) {
-      if (this.layers[name]) said.push(`${name} ${(this.slice(name)[k] / 255).toFixed(2)}`);
-    }
+    for (const name of this.picture.maps) said.push(`${name} ${(this.slice(name)[k] / 255).toFixed(2)}`);
     this.element.querySelector(".readout").textContent = said.join(" · ");
     this.element.querySelectorAll(".cross").forEach((cross) => cross.setAttribute("d", `M${x + 0.5} 0V${this.rows}M0 ${y + 0.5}H${this.columns}`));
   }
