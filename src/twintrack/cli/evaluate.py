@@ -218,7 +218,8 @@ def show_scores(summary: dict[str, Any]) -> None:
         which = ", ".join(f"{name} on {n}" for name, n in by_each.items() if n)
         each = f" ({escape(which)})" if which else ""
         which_fit = "a calibration" if by_each else "the calibration"
-        console.print(f"[yellow]warning:[/] {which_fit} was fitted on {seen} of these cases{each}", highlight=False)
+        said = f"[yellow]warning:[/] {which_fit} was fitted on {seen} of these cases{each}"
+        console.print(said, highlight=False, soft_wrap=True)
 
 
 def _row(entry: dict[str, Any], names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:

@@ -75,6 +75,9 @@ def find_cohort(
     listed = read_case_list(Path(cases), split=split) if cases else [ListedCase(name) for name in finder.ids()]
     if not listed:
         raise CohortError("the cohort is empty: no case was found")
+    if finder.images and not any(one.id in finder.images for one in listed):
+        names = ", ".join(list(finder.images)[:3])
+        raise CohortError(f"no image is of a case (--images): they are called {names}, …, a case is {listed[0].id}")
     return Cohort(finder.case(entry) for entry in listed)
 
 
