@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any
 
 from twintrack.calibration import Calibration
-from twintrack.calibration.provenance import Provenance
 from twintrack.report.html.content import Content
 from twintrack.report.html.headline import verdicts
 from twintrack.report.html.words import count, listing, number
@@ -114,7 +113,7 @@ def _data_lines(content: Content) -> list[str]:
 
 def _calibration_lines(content: Content) -> list[str]:
     if content.calibration is not None:
-        return _fit_lines(content.calibration, content.calibration.provenance)
+        return _fit_lines(content, content.calibration)
     about = content.calibrated
     if content.chosen is None:
         return ["None was evaluated."]
@@ -126,9 +125,17 @@ def _calibration_lines(content: Content) -> list[str]:
     ]
 
 
-def _fit_lines(calibration: Calibration, fitted: Provenance) -> list[str]:
+def _fit_lines(content: Content, calibration: Calibration) -> list[str]:
+    fitted = calibration.provenance
     raters = [f"{count(n, 'case')} with {count(k, 'rater')}" for k, n in sorted(fitted.raters.items())]
-    lines = [
+    lines = (
+        []
+        if content.calibrated is not None
+        else [
+            "Whether it is the calibration that was evaluated cannot be told: this evaluation does not keep its hash."
+        ]
+    )
+    lines += [
         f"Method {calibration.method}, fitted to the {fitted.target} with {fitted.weighting} weighing alike, on "
         f"{count(fitted.n_cases, 'case')} ({listing(raters)}), {number(float(fitted.n_voxels))} voxels.",
         "A probability of exactly 0 keeps response 0." if calibration.pin_zero else "Responses at 0 are not pinned.",

@@ -10,7 +10,7 @@ from twintrack.evaluation.predictions import HUMAN, RAW, scored_as, vs_others
 from twintrack.report.html.content import Content
 from twintrack.report.html.words import count, interval, number, power_of_ten
 
-_SMALL = -3  # power of ten of scores that are written in a power of ten
+_SMALL = 0.05  # below it scores are written in thousandths or less
 
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "zero": "best at 0"}
 _VERDICTS = {1: "better", -1: "worse", 0: "no clear difference"}
@@ -59,10 +59,9 @@ def _row(entry: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def score_power(values: Sequence[float | None]) -> int:
-    """Choose the power of ten in which small scores are written, so that they read without a row of zeros."""
-    known = [abs(value) for value in values if value is not None and math.isfinite(value)]
-    power = math.floor(math.log10(max(known))) if known and max(known) > 0 else 0
-    return power if power <= _SMALL else 0
+    """Choose the power of ten in which small scores are written: thousandths, millionths, …, or ones."""
+    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    return 0 if largest == 0 or largest >= _SMALL else 3 * math.floor(math.log10(largest) / 3)
 
 
 def score_unit(unit: str, power: int) -> str:
