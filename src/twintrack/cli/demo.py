@@ -28,7 +28,7 @@ PROTOCOLS = {"pdacvi": "pdacvi-official", "response": "response"}
 """Folder of the scores, and the protocol they follow."""
 
 REPORTED = "response"
-"""Which of them the report is made of, with the human ceiling."""
+"""Which of them the report is made of."""
 
 _SHAPE = (72, 128, 128)
 """Longer than phantoms are by default: the benchmark's own calibration error has no meaning where a tumour lies within
@@ -170,9 +170,8 @@ def _predict(segmenter: Segmenter | None, calibration: Calibration, cases: Cohor
 def _score(cases: Cohort, calibration: Calibration, protocol: str, folder: Path, seed: int) -> Evaluation:
     from twintrack.evaluation import evaluate, write_evaluation  # noqa: PLC0415  (keeps --help fast)
 
-    reported = protocol == PROTOCOLS[REPORTED]
-    how: dict[str, Any] = {"calibration": calibration, "ceiling": reported, "details": reported}
-    found = evaluate(cases, protocol=protocol, **how, seed=seed, progress=track)
+    details = protocol == PROTOCOLS[REPORTED]
+    found = evaluate(cases, calibration=calibration, protocol=protocol, seed=seed, details=details, progress=track)
     write_evaluation(found, folder)
     return found
 
