@@ -12,10 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.errors import InputError
+from twintrack.evaluation.pdacvi import without_numba
 from twintrack.evaluation.scores.overlap import THRESHOLDS
 from twintrack.raters.staple import staple_patterns
 
@@ -122,7 +123,7 @@ def _code_type(bits: int) -> type[np.unsignedinteger[Any]]:
     return np.uint32 if bits <= 32 else np.uint64
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.scan_raters)
 def _scan_raters(raters: Any, codes: Any, rows: Any, box: Any) -> Any:
     """Encode every voxel and give the bitwise or of all values; rows that nobody enters cost only their reading."""
     every = np.uint8(0)
@@ -139,7 +140,7 @@ def _scan_raters(raters: Any, codes: Any, rows: Any, box: Any) -> Any:
     return every
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _encode_row(raters: Any, line: Any, z: Any, y: Any) -> None:
     for rater in range(raters.shape[0]):
         row = raters[rater, z, y]
@@ -148,14 +149,14 @@ def _encode_row(raters: Any, line: Any, z: Any, y: Any) -> None:
             line[x] |= bit if row[x] else line.dtype.type(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _grow_by_row(line: Any, z: Any, y: Any, box: Any) -> None:
     for x in range(line.size):
         if line[x]:
             grow(box, z, y, x)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def or_row(row: Any) -> Any:
     """Give the bitwise or of a row of uint8."""
     seen = np.uint8(0)
@@ -164,7 +165,7 @@ def or_row(row: Any) -> Any:
     return seen
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def grow(box: Any, z: Any, y: Any, x: Any) -> None:
     """Make a box hold a voxel."""
     box[0, 0] = min(box[0, 0], z)

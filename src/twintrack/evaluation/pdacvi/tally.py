@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.errors import InputError
+from twintrack.evaluation.pdacvi import without_numba
 from twintrack.evaluation.pdacvi.drawn import FIRST_RATER, Box, Drawn, as_box, grow, histogram, no_box, or_row
 from twintrack.evaluation.pdacvi.inputs import Inputs
 from twintrack.evaluation.pdacvi.protocol import HARD_THRESHOLD
@@ -167,7 +168,7 @@ def _fault(inputs: Inputs, faults: int) -> InputError:
     return InputError(f"binary must hold 0 and 1; found {largest_binary}: pass binary == label")
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.scan)
 def _scan(
     drawn: Any,
     drawn_rows: Any,
@@ -204,7 +205,7 @@ def _scan(
     return total, faults
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _largest_bits(bits: Any) -> Any:
     """Largest bit pattern of a row: bits order floats from 0 on; minus and NaN come above 1."""
     largest = np.uint32(0)
@@ -213,7 +214,7 @@ def _largest_bits(bits: Any) -> Any:
     return largest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _row_sum(p: Any) -> Any:
     """Sum a row in float64; four sums side by side, in an order that is the same on every machine."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
@@ -228,7 +229,7 @@ def _row_sum(p: Any) -> Any:
     return (a + b) + (c + d)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _row_faults(chosen: Any, largest: Any, p: Any) -> Any:
     faults = 0
     if chosen > 1:
@@ -240,7 +241,7 @@ def _row_faults(chosen: Any, largest: Any, p: Any) -> Any:
     return faults
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _encode(line: Any, p: Any, levels: Any) -> Any:
     for level in range(levels.size):
         threshold = levels[level]
@@ -249,7 +250,7 @@ def _encode(line: Any, p: Any, levels: Any) -> Any:
             line[x] |= bit if p[x] > threshold else line.dtype.type(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _encode_binary(line: Any, n_raters: Any, binary: Any, given: Any, p: Any, z: Any, y: Any, hard: Any) -> Any:
     bit = line.dtype.type(np.uint64(1) << np.uint64(FIRST_RATER + n_raters))
     for x in range(line.size):
@@ -257,7 +258,7 @@ def _encode_binary(line: Any, n_raters: Any, binary: Any, given: Any, p: Any, z:
         line[x] |= bit if inside else line.dtype.type(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _tally_row(line: Any, codes: Any, dense: Any, box: Any, z: Any, y: Any) -> Any:
     predicted = np.uint64((1 << FIRST_RATER) - 1)
     for x in range(line.size):
