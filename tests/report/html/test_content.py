@@ -44,21 +44,27 @@ def test_zero_cases(evaluated):
 def test_an_older_summary(evaluated):
     path = evaluated / "scores" / "summary.json"
     summary = json.loads(path.read_text())
-    del summary["n_patients"], summary["bootstrap"]
+    del summary["n_patients"], summary["scores"]["mse"]["differences"]
     path.write_text(json.dumps(summary))
-    refused(evaluated / "scores", r"lacks bootstrap, n_patients: it is of an older version.*twintrack evaluate … --out")
+    again = r"n_patients: field required \(2 such in all\). Make it again with this version: twintrack evaluate … --out"
+    refused(evaluated / "scores", again)
 
 
 def test_a_summary_that_is_not_json(evaluated):
     (evaluated / "scores" / "summary.json").write_text("{")
     refused(evaluated / "scores", "summary.json is not JSON")
     (evaluated / "scores" / "summary.json").write_text("[]")
-    refused(evaluated / "scores", "summary.json lacks everything")
+    refused(evaluated / "scores", "summary.json is of another version.*the whole: input should be a valid dict")
 
 
 def test_scores_that_are_not_a_table(evaluated):
     (evaluated / "scores" / "scores.csv").write_text("case,prediction,mse\na,raw,x\n")
-    refused(evaluated / "scores", "scores.csv is not a table of scores")
+    refused(evaluated / "scores", "scores.csv is not a table of scores .it has no column patient, raters")
+    (evaluated / "scores" / "scores.csv").write_text("case,patient,raters,prediction,mse\na,a,3,raw,x\n")
+    refused(evaluated / "scores", "scores.csv is not a table of scores .could not convert string to float")
+    for row in ("a,a,3,raw,1,2", "a,a,3"):
+        (evaluated / "scores" / "scores.csv").write_text(f"case,patient,raters,prediction,mse\n{row}\n")
+        refused(evaluated / "scores", "a row has not as many cells as there are columns")
 
 
 def test_scores_of_another_evaluation(evaluated):

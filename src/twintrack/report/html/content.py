@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from twintrack.evaluation.details.details import CalibrationAbout, Details, cont
 from twintrack.evaluation.details.files import AGAIN, read_details
 from twintrack.evaluation.predictions import RAW, against_all
 from twintrack.images.hashing import sha256_of
+from twintrack.report.html.summary_shape import problem_of
 
 SUMMARY, SCORES, CURVE = "summary.json", "scores.csv", "learning_curve.json"
 
 _TEXT_COLUMNS = frozenset({"case", "patient", "prediction"})
-_SUMMARY_KEYS = frozenset({"protocol", "n_cases", "n_patients", "n_cases_seen_by_the_fit", "bootstrap", "scores"})
+_COLUMNS = frozenset({"case", "patient", "prediction", "raters"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +130,9 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is not an evaluation: {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}). {AGAIN.format(folder=folder)}") from error
-    lacking = sorted(_SUMMARY_KEYS - summary.keys()) if isinstance(summary, dict) else ["everything"]
-    if lacking:
+    if problem := problem_of(summary):
         raise InputError(
-            f"{path} lacks {', '.join(lacking)}: it is of an older version, or `twintrack evaluate` did not write it. "
+            f"{path} is of another version, or `twintrack evaluate` did not write it: {problem}. "
             f"{AGAIN.format(folder=folder)}"
         )
     found: dict[str, Any] = summary
@@ -142,12 +143,25 @@ def _read_rows(folder: Path) -> list[dict[str, Any]]:
     path = folder / SCORES
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        return [{name: _value(name, cell) for name, cell in row.items()} for row in rows]
+            reader = csv.DictReader(stream)
+            _require_columns(reader.fieldnames or ())
+            return [_row(row) for row in reader]
     except OSError as error:
         raise InputError(f"{folder} is not an evaluation: {path}: {error.strerror}") from error
-    except (ValueError, TypeError, csv.Error) as error:
+    except (ValueError, csv.Error) as error:
         raise InputError(f"{path} is not a table of scores ({error}). {AGAIN.format(folder=folder)}") from error
+
+
+def _require_columns(names: Sequence[str]) -> None:
+    if lacking := sorted(_COLUMNS - set(names)):
+        raise ValueError(f"it has no column {', '.join(lacking)}")
+
+
+def _row(row: dict[Any, Any]) -> dict[str, Any]:
+    # Pitfall: the reader puts what lies beyond the last column under None, and None into cells that a row lacks.
+    if None in row or None in row.values():
+        raise ValueError("a row has not as many cells as there are columns")
+    return {name: _value(name, cell) for name, cell in row.items()}
 
 
 def _value(name: str, cell: str) -> Any:
