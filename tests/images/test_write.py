@@ -290,3 +290,19 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(
     assert "Traceback" not in result.stderr  # the NIfTI library prints a line of its own
     assert sorted(folder.iterdir()) == sorted(paths)
     assert {path.read_text() for path in paths} == {"old"}
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".seg.nrrd"])
+def test_further_fields_stand_in_a_nrrd_header(tmp_path: Path, make_volume: Callable[..., Volume], ending: str) -> None:
+    volume = make_volume(dtype="uint8")
+    write_volume(tmp_path / f"a{ending}", volume, fields={"Segment0_Name": "größer = 1", "b": "2: 3"})
+    image = sitk.ReadImage(str(tmp_path / f"a{ending}"))
+    assert (image.GetMetaData("Segment0_Name"), image.GetMetaData("b")) == ("größer = 1", "2: 3")
+    assert (read_volume(tmp_path / f"a{ending}").array == volume.array).all()
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".npz"])
+def test_other_formats_refuse_further_fields(tmp_path: Path, make_volume: Callable[..., Volume], ending: str) -> None:
+    with pytest.raises(InputError, match="only .nrrd and .seg.nrrd can hold further fields"):
+        write_volume(tmp_path / f"a{ending}", make_volume(), fields={"a": "b"})
+    assert not list(tmp_path.glob("a*"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,13 @@ _WRITERS = {
     ".nrrd": ("NrrdImageIO", compress.compress_nrrd),
     ".seg.nrrd": ("NrrdImageIO", compress.compress_nrrd),
 }
+_WITH_FIELDS = (".nrrd", ".seg.nrrd")
 _STORED_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8")
 
 
-def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> None:
+def write_volume(
+    path: Path, volume: Volume, *, compression_level: int = 1, fields: Mapping[str, str] | None = None
+) -> None:
     """Write a volume in the format the file name says.
 
     Truth values are stored as uint8 and float16 as float32, which every reader knows; other types are kept.
@@ -47,9 +51,10 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
             ``.b2nd`` (extra blosc2); replaced if it exists.
         volume: What to write.
         compression_level: 0 (fastest, though not without compression) to 3 (smallest).
+        fields: Further fields of a NRRD header (key:=value), each on one line.
 
     Raises:
-        InputError: If the format cannot be written, or not with voxels of this type.
+        InputError: If the format cannot be written, or not with voxels of this type or with fields.
         OutputError: If the operating system refuses. No part of the file is left, an older one stays.
 
     Warns:
@@ -62,6 +67,7 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
     if compression_level not in range(4):
         raise InputError(f"{path}: the compression level is {compression_level}; it must be 0, 1, 2 or 3")
     array = _storable(volume, path)
+    _require_place_for(fields, path, ending)
     if not volume.grid.known and ending not in ARRAY_ENDINGS:
         warnings.warn(
             f"{path}: the grid of {volume.name} is not known; the file will say 1 mm voxels at the origin",
@@ -77,7 +83,13 @@ def write_volume(path: Path, volume: Volume, *, compression_level: int = 1) -> N
         elif ending == ".b2nd":
             blosc.write_b2nd(temporary, array, volume.grid, compression_level)
         else:
-            _write_image(path, temporary, array, volume.grid, ending, compression_level)
+            image = _image(array, volume.grid, fields or {})
+            _write_image(path, temporary, image, array.nbytes, ending, compression_level)
+
+
+def _require_place_for(fields: Mapping[str, str] | None, path: Path, ending: str) -> None:
+    if fields and ending not in _WITH_FIELDS:
+        raise InputError(f"{path}: only {' and '.join(_WITH_FIELDS)} can hold further fields")
 
 
 def _storable(volume: Volume, path: Path) -> NDArray[Any]:
@@ -107,23 +119,29 @@ def _write_npz(target: Path, array: NDArray[Any], grid: Grid, level: int) -> Non
                 npy_format.write_array(file, content, allow_pickle=False)
 
 
-def _write_image(path: Path, target: Path, array: NDArray[Any], grid: Grid, ending: str, level: int) -> None:
+def _write_image(path: Path, target: Path, image: Any, voxel_bytes: int, ending: str, level: int) -> None:
     image_io, compressor = _WRITERS[ending]
     if compressor is None:
-        _write_raw(target, array, grid, image_io, path)
-        compress.require_nifti(target, voxel_bytes=array.nbytes)
+        _write_raw(target, image, image_io, path)
+        compress.require_nifti(target, voxel_bytes=voxel_bytes)
         return
     with scratch_folder() as folder:
         raw = folder / f"image{ending.removesuffix('.gz')}"
-        _write_raw(raw, array, grid, image_io, path)
-        compressor(raw, target, voxel_bytes=array.nbytes, level=level)
+        _write_raw(raw, image, image_io, path)
+        compressor(raw, target, voxel_bytes=voxel_bytes, level=level)
 
 
-def _write_raw(target: Path, array: NDArray[Any], grid: Grid, image_io: str, path: Path) -> None:
+def _image(array: NDArray[Any], grid: Grid, fields: Mapping[str, str]) -> Any:
     image = sitk.GetImageFromArray(array, isVector=False)
     image.SetSpacing([float(size) for size in grid.spacing[::-1]])
     image.SetOrigin([float(position) for position in grid.origin])
     image.SetDirection([float(cosine) for cosine in grid.direction])
+    for key, value in fields.items():
+        image.SetMetaData(key, value)
+    return image
+
+
+def _write_raw(target: Path, image: Any, image_io: str, path: Path) -> None:
     writer = sitk.ImageFileWriter()
     writer.SetImageIO(image_io)
     writer.SetFileName(str(target))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks, flat, sum_of
+from twintrack.compute.dot import dot
 from twintrack.compute.kernels import count_thresholds, sum_bins, sum_levels
 from twintrack.compute.levels import N_LEVELS
 from twintrack.evaluation.scores.overlap import THRESHOLDS, dice_of_counts
@@ -81,7 +82,7 @@ class _Sums:
     ) -> None:
         """Add a block of the prediction: votes, response (also rounded to float32) and the raters' masks (K, n)."""
         error = p.astype(np.float64) - response
-        self.squared_error += float(error @ error)
+        self.squared_error += dot(error, error)
         sum_bins(p, rounded, self.width.count, self.width.predicted, self.width.observed)
         sum_levels(p, rounded, self.level.count, self.level.predicted, self.level.observed)
         count_thresholds(p, votes, _LIMITS, self.thresholds)
