@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit evidence bench scale clean
+.PHONY: demo test lint types unit evidence bench scale vendor clean
 
 $(READY): pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,9 @@ bench: $(BENCH_READY)  ## docs/evidence/speed.md: every claim of speed beside it
 
 scale: $(BENCH_READY)  ## docs/evidence/scale.md: how time and memory grow, and a fit to a billion voxels
 	$(BENCH)/bin/python -m benchmarks.scale
+
+vendor:  ## the viewer's built NiiVue anew, at the version scripts/vendor_niivue.sh names; needs npm
+	scripts/vendor_niivue.sh
 
 clean:
 	rm -rf $(VENV) $(BENCH) demo-output

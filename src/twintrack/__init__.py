@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
     from twintrack.report.html.page import write_report
+    from twintrack.report.viewer import show
 
 _HOMES = {
     "Calibration": "calibration",
@@ -48,6 +49,7 @@ _HOMES = {
     "load_tables": "calibration",
     "read_volume": "images",
     "save_table": "calibration",
+    "show": "report.viewer",
     "suppress": "calibration",
     "tabulate": "calibration",
     "write_report": "report.html.page",
@@ -72,6 +74,7 @@ __all__ = [
     "load_tables",
     "read_volume",
     "save_table",
+    "show",
     "suppress",
     "tabulate",
     "write_report",

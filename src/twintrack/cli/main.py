@@ -33,6 +33,7 @@ from twintrack.cli import (
     tabulate,
     train,
     validate_roi,
+    view,
 )
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
@@ -83,6 +84,7 @@ for module in (
     dicom,
     validate_roi,
     train,
+    view,
     grand_challenge,
 ):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))
