@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from twintrack.cohort.case import Case
-from twintrack.cohort.case_list import ListedCase, read_case_list
+from twintrack.cohort.case import Case, naming
+from twintrack.cohort.case_list import ListedCase, Place, read_case_list
 from twintrack.cohort.cohort import Cohort
 from twintrack.cohort.member_folders import MemberFolder, find_members
 from twintrack.cohort.rater_folders import RaterFiles, find_raters, images_in, natural, require_folder
-from twintrack.cohort.sources import ImageSource, MaskSource, PredictionSource, Source
+from twintrack.cohort.remote_foregrounds import RemoteForegrounds, UnreachableError
+from twintrack.cohort.sources import ImageSource, MaskSource, PredictionSource, Source, source_at
 from twintrack.errors import CohortError
 from twintrack.images.nnunet import foreground_names, is_nnunet_npz
 
@@ -106,6 +108,7 @@ class _Finder:
         self.images = images
         self.labels = labels
         self.foreground = foreground
+        self.elsewhere = RemoteForegrounds(foreground)
 
     def ids(self) -> list[str]:
         names = set(self.drawn or ())
@@ -115,31 +118,38 @@ class _Finder:
 
     def case(self, listed: ListedCase) -> Case:
         drawn = (self.drawn or {}).get(listed.id, RaterFiles())
-        masks = self._masks(listed) or drawn.masks
+        masks: Mapping[str, Source] = self._masks(listed) or drawn.masks
         members, problem = self._members(listed)
         roi = listed.roi or (self.rois or {}).get(listed.id)
         vessels = listed.vessels or self.vessels.get(listed.id)
         image = listed.image or self.images.get(listed.id)
+        with naming(listed.id):
+            foreground, unreachable = self._foreground(listed)
         return Case(
             listed.id,
             members=members,
             raters=masks,
-            roi=ImageSource(roi) if roi else drawn.roi,
-            vessels=ImageSource(vessels) if vessels else drawn.vessels,
-            image=ImageSource(image) if image else drawn.image,
+            roi=source_at(roi, ImageSource) if roi else drawn.roi,
+            vessels=source_at(vessels, ImageSource) if vessels else drawn.vessels,
+            image=source_at(image, ImageSource) if image else drawn.image,
             patient=listed.patient,
             split=listed.split,
-            foreground=self._foreground(listed),
-            problem=problem or self._rater_problem(listed, masks) or self._other_problem(members, masks, roi),
+            foreground=foreground,
+            problem=problem
+            or unreachable
+            or self._rater_problem(listed, masks)
+            or self._other_problem(members, masks, roi),
         )
 
-    def _masks(self, listed: ListedCase) -> dict[str, MaskSource]:
-        named = {str(k): path for k, path in enumerate(listed.raters, start=1)}
-        return {name: MaskSource(path, self.labels) for name, path in named.items() if path}
+    def _masks(self, listed: ListedCase) -> dict[str, Source]:
+        named = {str(k): place for k, place in enumerate(listed.raters, start=1)}
+        mask = partial(MaskSource, labels=self.labels)
+        return {name: source_at(place, mask) for name, place in named.items() if place}
 
     def _members(self, listed: ListedCase) -> tuple[list[Source], str | None]:
         if listed.members:
-            return [_source_of(path, self.foreground) for path in listed.members], None
+            member = partial(_source_of, foreground=self.foreground)
+            return [source_at(place, member) for place in listed.members], None
         if self.predicted is None:
             return [], None
         found = [member.predictions.get(listed.id) for member in self.predicted]
@@ -155,7 +165,7 @@ class _Finder:
             f"{who} a probability for it{hint}" if not present else f"{who} no probability for it{hint}",
         )
 
-    def _rater_problem(self, listed: ListedCase, masks: dict[str, MaskSource]) -> str | None:
+    def _rater_problem(self, listed: ListedCase, masks: Mapping[str, Source]) -> str | None:
         if self.drawn is None:
             return None
         if listed.n_raters is not None and len(masks) != listed.n_raters:
@@ -166,7 +176,7 @@ class _Finder:
             return f"no rater drew it: there is neither {listed.id}/annotation_… nor {listed.id} in a rater's folder"
         return None
 
-    def _other_problem(self, members: list[Source], masks: dict[str, MaskSource], roi: Path | None) -> str | None:
+    def _other_problem(self, members: list[Source], masks: Mapping[str, Source], roi: Place | None) -> str | None:
         if not (members or masks):
             return "the list of cases names neither members nor raters of it, and no folder of theirs is given"
         # Pitfall: without its ROI the case would be calibrated everywhere, unlike all others.
@@ -174,18 +184,27 @@ class _Finder:
             return "the folder of ROIs has none for it"
         return None
 
-    def _foreground(self, listed: ListedCase) -> tuple[str, ...] | None:
+    def _foreground(self, listed: ListedCase) -> tuple[tuple[str, ...] | None, str | None]:
+        """Give what the members call foreground, or why that cannot be known."""
         if not listed.members:
-            return next((member.foreground for member in self.predicted or () if member.foreground), None)
-        folders = {path.parent: None for path in listed.members if is_nnunet_npz(path)}
-        said = [names for folder in folders if (names := foreground_names(folder, self.foreground))]
+            return next((member.foreground for member in self.predicted or () if member.foreground), None), None
+        folders = {place.parent: None for place in listed.members if isinstance(place, Path) and is_nnunet_npz(place)}
+        elsewhere = [place for place in listed.members if isinstance(place, str)]
+        try:
+            found = [
+                *(foreground_names(folder, self.foreground) for folder in folders),
+                *(self.elsewhere.of(address) for address in elsewhere),
+            ]
+        except UnreachableError as error:
+            return None, str(error)
+        said = [names for names in found if names]
         if len(set(said)) > 1:
             text = "; ".join(", ".join(names) for names in said)
             raise CohortError(
                 f"case {listed.id}: its members do not predict the same foreground: {text}. Choose it with "
                 "--foreground."
             )
-        return said[0] if said else None
+        return (said[0] if said else None), None
 
 
 def _source_of(path: Path, foreground: tuple[str | int, ...] | None) -> Source:

@@ -1,4 +1,4 @@
-"""How sure the members of a block are and how far they agree, summed in plain loops over short rows.
+"""The mean of the members of a block, how sure they are and how far they agree, in plain loops over short rows.
 
 The compiler turns such loops into vector instructions; every place of a row has sums of its own for the same reason.
 """

@@ -8,8 +8,8 @@ import pytest
 
 from twintrack.cohort.find import find_cohort
 from twintrack.errors import InputError
+from twintrack.report.said import NOTHING, SaidOfCase
 from twintrack.report.viewer.cases import find_cases
-from twintrack.report.viewer.said import NOTHING
 
 from .conftest import RECORD, response, write
 
@@ -17,7 +17,7 @@ from .conftest import RECORD, response, write
 def test_finds_what_apply_wrote(applied, cases):
     assert [case.id for case in cases] == ["a", "b"]
     a, b = cases
-    assert a.said.volume == RECORD
+    assert a.said == SaidOfCase.model_validate(RECORD)
     assert (a.said.flags, b.said.flags) == ((), ("too bright",))
     assert (a.ct.path, list(a.band)) == (applied.parent / "cts" / "a.nii.gz", ["lower"])
     assert (a.drawn.id, b.drawn) == ("a", None)
@@ -71,13 +71,13 @@ def test_damaged_records_are_refused_by_name(applied, text):
         find_cases(applied)
 
 
-@pytest.mark.parametrize("content", [{"n_raters": "5"}, {"n_raters": 0}, {"flags": "odd"}, {"notes": [3]}])
+@pytest.mark.parametrize("content", [{"n_raters": "many"}, {"n_raters": 0}, {"flags": "odd"}, {"notes": [3]}])
 def test_damaged_summaries_are_refused_by_name(tmp_path, content):
     write(tmp_path / "responses" / "c.nii.gz", response())
     (tmp_path / "summaries").mkdir()
-    (tmp_path / "summaries" / "c.json").write_text(json.dumps(content))
+    (tmp_path / "summaries" / "c.json").write_text(json.dumps({**RECORD, **content}))
 
-    with pytest.raises(InputError, match=r"c\.json: was not written by TwinTrack"):
+    with pytest.raises(InputError, match=rf"c\.json: .*{next(iter(content))}"):
         find_cases(tmp_path)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from twintrack.compute.blocks import blocks, flat, sum_of
 from twintrack.compute.kernels import count_levels
@@ -18,7 +17,7 @@ FIRST_LEVELS = np.concatenate([[0], np.arange(1, N_LEVELS - 1, STRIP), [N_LEVELS
 """First level of each strip: `STRIP` neighbouring levels, 3 % of p or of 1 − p; exact 0 and exact 1 are strips of their
 own."""
 
-CHANGE_EDGES = np.concatenate([[0.0], expit(np.linspace(-9, 9, 73)), [1.0]])
+CHANGE_EDGES = np.concatenate([[0.0], 1 / (1 + np.exp(-np.linspace(-9, 9, 73))), [1.0]])
 """Edges of the bins of `change_counts`: a quarter of a unit of log-odds wide; the first reaches down to 0, the last up
 to 1."""
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logit
 
 from twintrack.report.html.words import plain
 
@@ -85,4 +85,4 @@ def log_axis(title: str, values: NDArray[Any]) -> Axis:
 def _spaced(values: NDArray[np.float64], scale: Scale) -> NDArray[np.float64]:
     if scale == "log":
         return np.asarray(np.log(values))
-    return np.asarray(logit(values)) if scale == "logit" else values
+    return np.asarray(scipy.special.logit(values)) if scale == "logit" else values

@@ -7,8 +7,8 @@ from operator import add
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from twintrack.calibration import Calibration
 from twintrack.calibration.methods import ResponseMap
@@ -73,13 +73,13 @@ def _curve(calibration: Calibration, fitted: ResponseMap, details: Details | Non
     if scale == "linear":
         knots = np.concatenate([np.linspace(0, 0.02, 41), np.linspace(0.02, 0.98, 193), np.linspace(0.98, 1, 41)])
     else:
-        knots = expit(np.linspace(-8, 8, 321))
+        knots = scipy.special.expit(np.linspace(-8, 8, 321))
     if calibration.uncertainty is not None and (band := calibration.uncertainty.band(knots)) is not None:
         chart.band(knots, *band, "confidence")
     _diagonal(chart)
     chart.line(knots, fitted(knots), "main calibrated")
     _data(chart, details)
-    edges = np.linspace(0, 1, 26) if scale == "linear" else expit(np.linspace(-6.9, 6.9, 26))
+    edges = np.linspace(0, 1, 26) if scale == "linear" else scipy.special.expit(np.linspace(-6.9, 6.9, 26))
     middles = (edges[:-1] + edges[1:]) / 2
     tips = [
         f"a probability of {number(p)} becomes a response of {number(r)}"
@@ -135,7 +135,7 @@ def _quantile(counts: NDArray[np.int64], share: float) -> float:
     cumulated = np.concatenate([[0], np.cumsum(counts)])
     edges = np.clip(CHANGE_EDGES, 1e-5, 1 - 1e-5)
     at = np.interp(share * cumulated[-1], cumulated, np.log(edges / (1 - edges)))
-    return float(expit(at))
+    return float(scipy.special.expit(at))
 
 
 def selection_rows(selection: Selection) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from twintrack.cohort import Case
 from twintrack.errors import InputError
 from twintrack.images.folders import images_in
-from twintrack.report.viewer.said import NOTHING, Said, require_inside, summaries, volumes_and_flags
+from twintrack.report.said import NOTHING, SaidOfCase
+from twintrack.report.viewer.said import require_inside, summaries, volumes_and_flags
 from twintrack.segmentation.cts import Ct, find_cts
 
 _RESPONSES = "responses"  # `twintrack predict` writes into it, `apply` into the folder itself
@@ -39,7 +40,7 @@ class ViewedCase:
     drawn: Case | None = None
     predicted: Case | None = None
     n_raters: int | None = None
-    said: Said = NOTHING
+    said: SaidOfCase = NOTHING
     roots: tuple[Path, ...] = ()
 
     def require_inside(self, files: Sequence[Path]) -> None:
@@ -109,7 +110,7 @@ def _some(names: Iterable[str]) -> str:
     return f"{first}, …" if more else first
 
 
-def _written(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]], dict[str, Said]]:
+def _written(folder: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]], dict[str, SaidOfCase]]:
     """Give responses, bands and records by case, in either layout."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from twintrack.errors import InputError
+from twintrack.report.said import SaidInterval, SaidOfCase
 from twintrack.report.viewer.cases import ViewedCase
 from twintrack.report.viewer.maps import CT, NAMES, grid_of, maps_of
 
 _STEPS = 20
 """Where the number of experts is not known, the contour moves in steps of one twentieth of the response."""
 
+_MEDIAN = 0.5
 _LARGE = 100.0  # from here on mm³ are said as ml, and ml without decimals
 
 
@@ -40,7 +41,7 @@ def describe(case: ViewedCase) -> dict[str, Any]:
         "known": grid.known,
         "n_raters": None if case.drawn is None else len(case.drawn.raters),
         "levels": levels(case.n_raters),
-        "facts": [list(pair) for pair in _facts(case.said.volume, case, flat=len(grid.shape) == 2)],
+        "facts": [list(pair) for pair in _facts(case.said, flat=len(grid.shape) == 2)],
         "flags": list(case.said.flags),
         "notes": list(case.said.notes),
     }
@@ -67,33 +68,25 @@ def levels(n_raters: int | None) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(record: Mapping[str, Any], case: ViewedCase, *, flat: bool) -> Iterator[tuple[str, str]]:
-    """Say the volume as it was written down (`twintrack.calibration.volumes.record`).
-
-    Raises:
-        InputError: If it was not written by TwinTrack.
-    """
+def _facts(said: SaidOfCase, *, flat: bool) -> Iterator[tuple[str, str]]:
+    """Say the volume as it was written down."""
     what = "area" if flat else "volume"
-    try:
-        expected = record.get("expected_volume_mm3")
-        yield f"expected {what}", "not written" if expected is None else _size(expected, flat=flat)
-        if sureness := record.get("expected_interval"):
-            share = f"with {sureness['level']:.0%} of other draws of the calibration patients"
-            yield f"{what}, {share}", _range(sureness, flat=flat)
-        if interval := record.get("interval"):
-            promise = f"{interval['promised']:.0%} promised"
-            yield f"a further rater's {what} ({promise})", _range(interval, flat=flat)
-        elif reason := record.get("no_interval"):
-            yield f"a further rater's {what}", f"not known: {reason}"
-        if distribution := record.get("distribution"):
-            yield f"a further rater's median {what}", _size(distribution["quantiles_mm3"]["0.5"], flat=flat)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"case {case.id}: what is written of its volume was not written by TwinTrack") from error
+    expected = said.expected_volume_mm3
+    yield f"expected {what}", "not written" if expected is None else _size(expected, flat=flat)
+    if sureness := said.expected_interval:
+        share = f"with {sureness.level:.0%} of other draws of the calibration patients"
+        yield f"{what}, {share}", _range(sureness, flat=flat)
+    if interval := said.interval:
+        promise = "" if interval.promised is None else f" ({interval.promised:.0%} promised)"
+        yield f"a further rater's {what}{promise}", _range(interval, flat=flat)
+    elif said.no_interval:
+        yield f"a further rater's {what}", f"not known: {said.no_interval}"
+    if said.distribution is not None and _MEDIAN in said.distribution.quantiles_mm3:
+        yield f"a further rater's median {what}", _size(said.distribution.quantiles_mm3[_MEDIAN], flat=flat)
 
 
-def _range(interval: Mapping[str, float], *, flat: bool) -> str:
-    low, high = (_size(interval[name], flat=flat) for name in ("low_mm3", "high_mm3"))
-    return f"{low} to {high}"
+def _range(interval: SaidInterval, *, flat: bool) -> str:
+    return f"{_size(interval.low_mm3, flat=flat)} to {_size(interval.high_mm3, flat=flat)}"
 
 
 def _size(mm3: float, *, flat: bool) -> str:

@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from twintrack.calibration.writing.flags import FLAGS
 from twintrack.calibration.writing.responses import VOLUMES
 from twintrack.errors import InputError
+from twintrack.report.said import NOTHING, SaidOfCase, said_in
 
 _SUMMARIES = "summaries"  # of `predict`; a stage to the right of this one, so the name is said again
-_MOST_RATERS = 255
 
 
-@dataclass(frozen=True)
-class Said:
-    """What was written about a case.
-
-    Attributes:
-        volume: Its volume, with the keys of `twintrack.calibration.volumes.record`; empty where nothing was written.
-        flags: In what it is unlike the cases of the calibration.
-        notes: What a reader must know of it.
-        n_raters: K of its agreement levels; None where it has none.
-    """
-
-    volume: Mapping[str, Any] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    n_raters: int | None = None
-
-
-NOTHING = Said()
-"""Of a case about which nothing was written, as after an interrupted run."""
-
-
-def summaries(folder: Path, cases: Sequence[str]) -> dict[str, Said]:
+def summaries(folder: Path, cases: Sequence[str]) -> dict[str, SaidOfCase]:
     """Read what `twintrack predict` wrote: a summary for each case.
 
     Args:
@@ -53,16 +31,12 @@ def summaries(folder: Path, cases: Sequence[str]) -> dict[str, Said]:
     return {case: _said(folder / _SUMMARIES / f"{case}.json", folder) for case in cases}
 
 
-def _said(path: Path, folder: Path) -> Said:
+def _said(path: Path, folder: Path) -> SaidOfCase:
     content = _read(path, folder)
-    n_raters = content.get("n_raters")
-    if n_raters is not None and not (isinstance(n_raters, int) and 1 <= n_raters <= _MOST_RATERS):
-        raise _other(path, n_raters, f"a number of raters from 1 to {_MOST_RATERS}")
-    flags, notes = (_texts(content.get(name, []), path) for name in ("flags", "notes"))
-    return Said(content, flags, notes, n_raters)
+    return said_in(content, path) if content else NOTHING
 
 
-def volumes_and_flags(folder: Path, cases: Sequence[str]) -> dict[str, Said]:
+def volumes_and_flags(folder: Path, cases: Sequence[str]) -> dict[str, SaidOfCase]:
     """Read what `twintrack apply` wrote: the volumes and the flags of all cases.
 
     Args:
@@ -77,10 +51,12 @@ def volumes_and_flags(folder: Path, cases: Sequence[str]) -> dict[str, Said]:
     """
     volumes = _object(_read(folder / VOLUMES, folder).get("cases", {}), folder / VOLUMES)
     flags = _object(_read(folder / FLAGS, folder).get("flags", {}), folder / FLAGS)
-    return {
-        case: Said(_object(volumes.get(case, {}), folder / VOLUMES), _texts(flags.get(case, []), folder / FLAGS))
-        for case in cases
-    }
+    return {case: _of_case(volumes.get(case), flags.get(case, []), folder) for case in cases}
+
+
+def _of_case(volume: Any, flags: Any, folder: Path) -> SaidOfCase:
+    said = NOTHING if volume is None else said_in(volume, folder / VOLUMES)
+    return said.model_copy(update={"flags": _texts(flags, folder / FLAGS)})
 
 
 def require_inside(files: Sequence[Path], roots: Sequence[Path]) -> None:
