@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
+    from twintrack.report.html.page import write_report
     from twintrack.report.viewer import show
 
 _HOMES = {
@@ -51,6 +52,7 @@ _HOMES = {
     "show": "report.viewer",
     "suppress": "calibration",
     "tabulate": "calibration",
+    "write_report": "report.html.page",
     "write_volume": "images",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "show",
     "suppress",
     "tabulate",
+    "write_report",
     "write_volume",
 ]
 

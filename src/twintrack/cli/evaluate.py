@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    out: Annotated[Path, typer.Option("--out", help="Folder for scores.csv and summary.json.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the scores and what a report shows of them.")],
     raters: options.Raters = None,
     members: options.Members = None,
     calibration: Annotated[
@@ -47,6 +47,7 @@ def command(
     vessel_names: Annotated[
         str | None, typer.Option("--vessel-names", help="For pdacvi: names and labels of the vessels: PORTA=1,SMV=2.")
     ] = None,
+    images: options.Images = None,
     cases: options.Cases = None,
     split: options.Split = None,
     foreground: options.Foreground = None,
@@ -87,7 +88,7 @@ def command(
         if protocol in CURVAS_2024:
             found = _score_structures(protocol, structures, calibration, predictions, where, how)
         else:
-            more = {"foreground": foreground, "rater_labels": rater_labels, "vessels": vessels}
+            more = {"foreground": foreground, "rater_labels": rater_labels, "vessels": vessels, "images": images}
             found = _score_one(_named(protocol, vessel_names), calibration, predictions, {**where, **more}, how)
         written = write_evaluation(found, out)
     if json:
@@ -130,7 +131,7 @@ def _score_one(
     }
     fitted = _fitted(calibration or [])
     cohort = options.cohort_from(**where)
-    return evaluate(cohort, calibration=fitted, predictions=others, protocol=protocol, **how)
+    return evaluate(cohort, calibration=fitted, predictions=others, protocol=protocol, details=True, **how)
 
 
 def _fitted(files: list[str]) -> Calibration | dict[str, Calibration]:

@@ -20,6 +20,8 @@ from twintrack.images.nnunet import foreground_names, is_nnunet_npz
 Folders: TypeAlias = Path | str | Sequence[Path | str]
 """One folder, or several."""
 
+_CHANNEL = "_0000"  # by which nnU-Net numbers an image's channels
+
 
 def find_cohort(
     *,
@@ -27,6 +29,7 @@ def find_cohort(
     members: Folders = (),
     roi: Path | str | None = None,
     vessels: Path | str | None = None,
+    images: Folders = (),
     cases: Path | str | None = None,
     split: str | None = None,
     foreground: Sequence[str | int] | None = None,
@@ -43,6 +46,8 @@ def find_cohort(
         members: Folders of members' predictions (`twintrack.cohort.member_folders`).
         roi: Folder with an ROI for every case, ``<case>.nii.gz`` or ``<case>/roi.nii.gz``.
         vessels: Folder with vessel labels for cases that have them, ``<case>.nii.gz`` or ``<case>/vessels.nii.gz``.
+        images: Folders with the CT of cases that have one, ``<case>.nii.gz``, ``<case>_0000.nii.gz`` (nnU-Net's name)
+            or ``<case>/image.nii.gz``, where it does not lie beside the raters' masks.
         cases: A CSV that selects cases, says their patient and split, or names their files
             (`twintrack.cohort.case_list`).
         split: Use the cases of this split only; needs `cases`.
@@ -65,12 +70,16 @@ def find_cohort(
         predicted=find_members(_paths(members), foreground=chosen) if members else None,
         rois=None if roi is None else _find_each(Path(roi), "roi"),
         vessels={} if vessels is None else _find_each(Path(vessels), "vessels"),
+        images=_find_images(_paths(images)),
         labels=labels,
         foreground=chosen,
     )
     listed = read_case_list(Path(cases), split=split) if cases else [ListedCase(name) for name in finder.ids()]
     if not listed:
         raise CohortError("the cohort is empty: no case was found")
+    if finder.images and not any(one.id in finder.images for one in listed):
+        names = ", ".join(list(finder.images)[:3])
+        raise CohortError(f"no image is of a case (--images): they are called {names}, …, a case is {listed[0].id}")
     return Cohort(finder.case(entry) for entry in listed)
 
 
@@ -88,6 +97,7 @@ class _Finder:
         predicted: list[MemberFolder] | None,
         rois: dict[str, Path] | None,
         vessels: dict[str, Path],
+        images: dict[str, Path],
         labels: tuple[int, ...] | None,
         foreground: tuple[str | int, ...] | None,
     ) -> None:
@@ -95,6 +105,7 @@ class _Finder:
         self.predicted = predicted
         self.rois = rois
         self.vessels = vessels
+        self.images = images
         self.labels = labels
         self.foreground = foreground
         self.elsewhere = RemoteForegrounds(foreground)
@@ -111,6 +122,7 @@ class _Finder:
         members, problem = self._members(listed)
         roi = listed.roi or (self.rois or {}).get(listed.id)
         vessels = listed.vessels or self.vessels.get(listed.id)
+        image = listed.image or self.images.get(listed.id)
         with naming(listed.id):
             foreground, unreachable = self._foreground(listed)
         return Case(
@@ -119,7 +131,7 @@ class _Finder:
             raters=masks,
             roi=source_at(roi, ImageSource) if roi else drawn.roi,
             vessels=source_at(vessels, ImageSource) if vessels else drawn.vessels,
-            image=source_at(listed.image, ImageSource) if listed.image else drawn.image,
+            image=source_at(image, ImageSource) if image else drawn.image,
             patient=listed.patient,
             split=listed.split,
             foreground=foreground,
@@ -197,6 +209,17 @@ class _Finder:
 
 def _source_of(path: Path, foreground: tuple[str | int, ...] | None) -> Source:
     return PredictionSource(path, foreground) if is_nnunet_npz(path) else ImageSource(path)
+
+
+def _find_images(folders: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name, path in _find_each(folder, "image").items():
+            case = name.removesuffix(_CHANNEL)
+            if case in found:
+                raise CohortError(f"case {case} has two images, {found[case]} and {path}; name one")
+            found[case] = path
+    return found
 
 
 def _find_each(folder: Path, what: str) -> dict[str, Path]:

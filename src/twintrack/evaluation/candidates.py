@@ -70,7 +70,7 @@ class Candidates:
     def __bool__(self) -> bool:
         return self.members or bool(self.others)
 
-    def predict(self, case: Case, data: CaseData) -> tuple[dict[str, NDArray[np.float32]], dict[str, int]]:
+    def predict(self, case: Case, data: CaseData) -> tuple[dict[str, NDArray[np.float32]], dict[str, tuple[str, ...]]]:
         """Give every prediction of a case.
 
         Args:
@@ -78,7 +78,7 @@ class Candidates:
             data: Its voxels.
 
         Returns:
-            The predictions by name, float32 in [0, 1] on the case's grid; for each calibration the number of its flags.
+            The predictions by name, float32 in [0, 1] on the case's grid; for each calibration its flags.
 
         Raises:
             TwinTrackError: If a calibration does not fit the case, or another prediction is missing or cannot be read.
@@ -91,8 +91,7 @@ class Candidates:
         for name, calibration in self.calibrations.items() if self.members else ():
             with self._naming(name):
                 calibration.check(case)
-                found[name], reasons = calibration.apply_and_flag(data, summary=summary)
-            flags[name] = len(reasons)
+                found[name], flags[name] = calibration.apply_and_flag(data, summary=summary)
         found |= {name: read_other(case, data, cases, name=name) for name, cases in self.others.items()}
         return found, flags
 

@@ -17,6 +17,10 @@ from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS
 from twintrack.evaluation.candidates import Candidates, require_all
+from twintrack.evaluation.choice import example_cases
+from twintrack.evaluation.details.case_details import CaseDetails, details_of
+from twintrack.evaluation.details.details import Details
+from twintrack.evaluation.details.pictures import picture_cases
 from twintrack.evaluation.predictions import HUMAN, RAW, scored_as, vs_others
 from twintrack.evaluation.protocols import CaseScores, ScoreSet, ScoringProtocol, protocol_named
 from twintrack.evaluation.scores.ceiling import leave_one_out
@@ -39,10 +43,12 @@ class Evaluation:
             the fitted ones: `Calibration.flags`; with several in the rows of each), and every score of the protocol.
         summary: For each score and prediction the cohort's value with its interval, paired differences with the number
             of cases that improved, and the reliability curves; plain numbers and None, ready for JSON.
+        details: What a report shows beside them; None where they were not asked for.
     """
 
     per_case: list[Row]
     summary: dict[str, Any]
+    details: Details | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +59,15 @@ class ScoredCase:
         about: What its rows begin with.
         histogram_sha256: Hash of its raw probabilities; empty where there are none.
         scores: The scores of each prediction.
-        flags: For each calibration in how many things the case is unlike the fitted ones.
+        flags: For each calibration in what the case is unlike the fitted ones.
+        details: What a report shows of it, where that was asked for.
     """
 
     about: Row
     histogram_sha256: str
     scores: Mapping[str, CaseScores]
-    flags: Mapping[str, int] = field(default_factory=dict)
+    flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    details: CaseDetails | None = None
 
 
 def evaluate(
@@ -71,6 +79,7 @@ def evaluate(
     ceiling: bool = False,
     repeats: int = REPEATS,
     seed: int = 0,
+    details: bool = False,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
     executor: Executor | None = None,
@@ -92,12 +101,14 @@ def evaluate(
             least three raters: a prediction that scores like "human" is as good as one more rater.
         repeats: Resamples of the bootstrap over patients.
         seed: Its seed.
+        details: Also keep what a report shows (`twintrack.evaluation.details`): counts, volumes and flags of every
+            case, and pictures of three, which are read a second time.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
         executor: Who reads and scores the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
-        Rows and summary.
+        Rows and summary, and the details where they are asked for.
 
     Raises:
         InputError: If the protocol is not known, a name cannot be given to a prediction or is given twice, or one
@@ -123,7 +134,7 @@ def evaluate(
         )
     if on_bad is None:
         require_all(cohort, candidates.others)
-    score = _Score(rules, candidates, ceiling=ceiling)
+    score = _Score(rules, candidates, ceiling=ceiling, details=details)
     reading = {"members": candidates.members, "vessels": rules.needs_vessels}
     walk = map_cases(score, cohort, label="Evaluating", **reading, on_bad=on_bad, progress=progress, executor=executor)
     scored = [one for one in walk if one.scores]
@@ -132,7 +143,7 @@ def evaluate(
     seen = _seen(scored, candidates.calibrations)
     n_seen = {name: sum(one.histogram_sha256 in hashes for one in scored) for name, hashes in seen.items()}
     any_seen = frozenset[str]().union(*seen.values())
-    return assemble(
+    found = assemble(
         scored,
         rules,
         n_seen=sum(one.histogram_sha256 in any_seen for one in scored),
@@ -140,6 +151,15 @@ def evaluate(
         repeats=repeats,
         seed=seed,
     )
+    if not details:
+        return found
+    main = next(iter([*candidates.calibrations, RAW])) if candidates.members else next(iter(candidates.others), RAW)
+    chosen = example_cases(found.per_case, found.summary["scores"], prediction=main)
+    pictures = picture_cases(cohort, chosen, candidates, progress=progress, executor=executor)
+    kept = [one.details for one in scored if one.details is not None]
+    n_left_out = len(cohort) - len(scored)
+    about = Details.of(kept, n_left_out=n_left_out, calibrations=candidates.calibrations, pictures=pictures)
+    return replace(found, details=about)
 
 
 @dataclass(frozen=True)
@@ -150,13 +170,17 @@ class _Score:
     candidates: Candidates
     _: KW_ONLY
     ceiling: bool
+    details: bool
 
     def __call__(self, case: Case, data: CaseData) -> ScoredCase:
         predictions, flags = self.candidates.predict(case, data)
         scores = self.rules.score_each(data, predictions) if predictions else {}
         if self.ceiling:
             scores |= _ceiling(self.rules, data, predictions)
-        return ScoredCase(_about(case, data, predictions), _fingerprint(predictions), scores, flags)
+        kept = None
+        if self.details:
+            kept = details_of(case, data, predictions, calibrations=self.candidates.calibrations, flags=flags)
+        return ScoredCase(_about(case, data, predictions), _fingerprint(predictions), scores, flags, kept)
 
 
 def _seen(scored: Sequence[ScoredCase], calibrations: Mapping[str, Calibration]) -> dict[str, frozenset[str]]:
@@ -263,5 +287,5 @@ def _flags(one: ScoredCase, prediction: str) -> int | None:
     """Give the flags of the calibration that made a prediction; with one calibration raw and raters have them too."""
     name = scored_as(prediction)
     if name in (RAW, HUMAN) and len(one.flags) == 1:
-        return next(iter(one.flags.values()))
-    return one.flags.get(name)
+        name = next(iter(one.flags))
+    return len(one.flags[name]) if name in one.flags else None
