@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
+    from twintrack.report.html.page import write_report
+    from twintrack.report.viewer import show
 
 _HOMES = {
     "Calibration": "calibration",
@@ -47,8 +49,10 @@ _HOMES = {
     "load_tables": "calibration",
     "read_volume": "images",
     "save_table": "calibration",
+    "show": "report.viewer",
     "suppress": "calibration",
     "tabulate": "calibration",
+    "write_report": "report.html.page",
     "write_volume": "images",
 }
 
@@ -70,8 +74,10 @@ __all__ = [
     "load_tables",
     "read_volume",
     "save_table",
+    "show",
     "suppress",
     "tabulate",
+    "write_report",
     "write_volume",
 ]
 

@@ -192,10 +192,8 @@ def test_a_calibration_that_is_not_sure_of_anything(run, files, given):
     assert not (files.root / "p").exists()
     done = run("predict", *given, *options)
     assert done.code == 0, done.err
-    assert (
-        json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))["expected_interval"]
-        is None
-    )
+    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))
+    assert summary["expected_interval"] is None
 
 
 def refused(done, message):

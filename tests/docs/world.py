@@ -111,6 +111,7 @@ def _make_models(root: Path) -> None:
     """Write a CT, also as a DICOM series, a bundle of what was predicted elsewhere, and networks of random weights."""
     case = simulate(99)
     write_image(root / "ct.nii.gz", case.ct)
+    write_image(root / "CTS" / "ct.nii.gz", case.ct)
     dicom_maker.write_series(root / "ct_series", case.ct, tags={"0020|0052": "1.2.826.0.1.3680043.2.1125.3"})
     for name, member in zip(MEMBERS, case.members, strict=True):
         write_prediction(root / "elsewhere" / name, "ct", member)

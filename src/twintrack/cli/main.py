@@ -27,11 +27,13 @@ from twintrack.cli import (
     masks,
     predict,
     raters,
+    report,
     sample_size,
     segment,
     tabulate,
     train,
     validate_roi,
+    view,
 )
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
@@ -74,6 +76,7 @@ for module in (
     apply,
     masks,
     evaluate,
+    report,
     compare,
     demo,
     segment,
@@ -81,6 +84,7 @@ for module in (
     dicom,
     validate_roi,
     train,
+    view,
     grand_challenge,
 ):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))

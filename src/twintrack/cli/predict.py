@@ -52,6 +52,8 @@ def command(
     trust_checkpoint: segment_options.TrustCheckpoint = False,
     overwrite: segment_options.Overwrite = False,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Predict CTs: at each voxel the fraction of experts who would label it, on the CT's own grid.
@@ -63,7 +65,7 @@ def command(
 
     Example: `twintrack predict ct.nii.gz --models bundle --calibration calibration.json --out predicted`
     """
-    from twintrack.cli.stages import Stages  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.cli.stages import watching  # noqa: PLC0415  (keeps --help fast)
     from twintrack.pipeline.embedded import embedded_bundle  # noqa: PLC0415
     from twintrack.pipeline.predict import load_calibration_of, predict  # noqa: PLC0415
     from twintrack.segmentation.cts import find_cts  # noqa: PLC0415
@@ -79,7 +81,11 @@ def command(
     )
     fitted = load_calibration_of(segmenter.bundle, calibration)
     structure = segmenter.bundle.bundle.structure
-    with Skipped() as skipped, Stages("Predicting") as stages:
+    with (
+        Skipped() as skipped,
+        options.executor_from(workers, scheduler) as executor,
+        watching("Predicting", executor) as (on_stage, progress),
+    ):
         if dicom:
             cts = _require_dicom(cts, out, structure=structure, ending=ending, on_bad=skipped if skip_bad else None)
         summaries = predict(
@@ -92,9 +98,10 @@ def command(
             band=uncertainty,
             ending=ending,
             resume=not overwrite,
-            on_stage=stages.on_stage,
+            executor=executor,
+            on_stage=on_stage,
             on_bad=skipped if skip_bad else None,
-            progress=stages.progress,
+            progress=progress,
         )
         if not summaries:
             raise CohortError("there is nothing to write: every CT was skipped")

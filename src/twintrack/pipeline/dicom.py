@@ -13,11 +13,11 @@ from twintrack.cohort.checks import probability_array
 from twintrack.errors import GeometryError, InputError, OutputError
 from twintrack.images import Volume, read_volume
 from twintrack.pipeline.agreement import agreement_levels, level_thresholds
-from twintrack.pipeline.said import SaidInterval, SaidOfCase, read_said
 from twintrack.report.dicom.result import Interval, Result, VolumeStatement
 from twintrack.report.dicom.series import CtSeries, read_ct_series
 from twintrack.report.dicom.structure import Structure, structure_of
 from twintrack.report.dicom.write import OnStage, write_result
+from twintrack.report.said import NOTHING, SaidInterval, SaidOfCase, read_said
 from twintrack.segmentation.orientation import axis_code, oriented
 
 _SAME_VOLUME = 1e-3
@@ -81,7 +81,7 @@ def write_dicom(
         OutputError: If a file cannot be written, or would lie in the series' folder.
     """
     require_elsewhere(folder, series)
-    of_case = SaidOfCase(expected_volume_mm3=None) if said is None else read_said(said, response=response)
+    of_case = NOTHING if said is None else read_said(said, response=response)
     experts = _raters(n_raters, of_case)
     named = structure_of(structure or _name_of(of_case), kind=kind, region=region)
     ct = read_ct_series(series, series=which)

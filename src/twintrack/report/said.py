@@ -73,6 +73,10 @@ class SaidOfCase(BaseModel):
         return {name: str(value) for name, value in known.items() if value}
 
 
+NOTHING = SaidOfCase(expected_volume_mm3=None)
+"""Of a case about which nothing was written, as after an interrupted run."""
+
+
 def read_said(path: Path, *, response: Path) -> SaidOfCase:
     """Read what was said of the case of a response map.
 
@@ -94,6 +98,22 @@ def read_said(path: Path, *, response: Path) -> SaidOfCase:
         raise InputError(f"{path}: is no JSON: {error}") from error
     if isinstance(content, dict) and isinstance(content.get("cases"), dict):
         content = _of_map(content["cases"], response, path)
+    return said_in(content, path)
+
+
+def said_in(content: Any, path: Path) -> SaidOfCase:
+    """Take what is said of a case from what JSON held.
+
+    Args:
+        content: What was read.
+        path: Where, for messages.
+
+    Returns:
+        What is said.
+
+    Raises:
+        InputError: If it was not written by TwinTrack.
+    """
     try:
         return SaidOfCase.model_validate(content)
     except ValidationError as error:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from twintrack.errors import InputError
-from twintrack.pipeline.said import read_said
+from twintrack.report.said import read_said
 
 SUMMARY = {
     "case": "c1",
