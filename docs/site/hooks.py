@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = "docs"
 INSIDE = "repository/"
-TO_COME = ("report.md", "viewer.md", "dicom.md", "triage.md")
+TO_COME = ("triage.md",)
 """Pages that have a place and may not be written yet."""
 
 _LINK = re.compile(r"\]\((?P<path>\.\./[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")

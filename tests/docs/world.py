@@ -98,12 +98,14 @@ def make_world(root: Path) -> None:
             write_image(root / "RATERS" / name / "image.nii.gz", case.ct)
             for folder, member in zip(MEMBERS, case.members, strict=True):
                 write_prediction(root / folder, name, member)
+            write_image(root / "OTHER_MAPS" / f"{name}.nii.gz", case.members[0])
             rows.append({"case": name, "patient": f"p{name}", "split": split})
     with (root / "cases.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, ["case", "patient", "split"])
         table.writeheader()
         table.writerows(rows)
     fitted("calibration", root).save(root / "calibration.json")
+    fitted("calibration", root, "isotonic").save(root / "isotonic.json")
     _make_models(root)
 
 
