@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from twintrack.errors import InputError
 from twintrack.images import npz
+from twintrack.images.flipped import require_unflipped
 from twintrack.images.formats import IMAGE_ENDINGS
 from twintrack.images.grid import Grid
 from twintrack.images.nnunet_labels import Foreground, Output, read_output, resolve_foreground
@@ -51,7 +52,8 @@ def read_probability(path: Path, *, foreground: Sequence[str | int] | None = Non
 
     Raises:
         InputError: If the file is missing, damaged or holds something else; if the foreground is not clear;
-            or if array and segmentation do not have the same shape.
+            or if array and segmentation do not have the same shape; without ``dataset.json``, if they lie flipped
+            against each other.
     """
     found = _find_array(path, foreground)
     if found.is_told_by_sums:
@@ -61,7 +63,11 @@ def read_probability(path: Path, *, foreground: Sequence[str | int] | None = Non
     else:
         channels = npz.read_rows(path, found.key, found.foreground.channels)
     grid = found.grid(path)
-    return Volume(_merged(channels, found.foreground.merge).reshape(grid.shape), grid, str(path))
+    merged = _merged(channels, found.foreground.merge).reshape(grid.shape)
+    segmentation = _segmentation(path, found.file_ending)
+    if not found.is_described and segmentation is not None:
+        require_unflipped(merged, path, segmentation, labels=found.foreground.channels)
+    return Volume(merged, grid, str(path))
 
 
 def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | None = None) -> VolumeParts:
@@ -81,7 +87,7 @@ def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | N
         InputError: As `read_probability`; of the voxels when they are asked for.
     """
     found = _find_array(path, foreground)
-    if found.is_told_by_sums or len(found.foreground.channels) > 1:
+    if not found.is_described or len(found.foreground.channels) > 1:
         return VolumeParts.of(read_probability(path, foreground=foreground))
     return VolumeParts(_parts(path, found.key, found.foreground.channels[0]), found.grid(path), str(path))
 
@@ -150,6 +156,7 @@ class _Array:
     shape: tuple[int, ...]
     file_ending: str | None
     foreground: Foreground
+    is_described: bool
     is_told_by_sums: bool
 
     def grid(self, path: Path) -> Grid:
@@ -168,7 +175,7 @@ def _find_array(path: Path, foreground: Sequence[str | int] | None) -> _Array:
         )
     chosen = resolve_foreground(output, foreground, where=str(path))
     by_sums = described is None and (not foreground or len(chosen.channels) > 1)
-    return _Array(key, shape, output.file_ending, chosen, by_sums)
+    return _Array(key, shape, output.file_ending, chosen, described is not None, by_sums)
 
 
 def _parts(path: Path, key: str, channel: int) -> Generator[NDArray[np.float32], None, None]:
