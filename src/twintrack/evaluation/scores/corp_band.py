@@ -30,8 +30,6 @@ LEVEL = 0.9
 
 REPEATS = 500
 
-_SUMS = ("count", "predicted", "observed")
-
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityDiagram:

@@ -29,14 +29,29 @@ def agreement_levels(response: NDArray[np.float32], *, n_raters: int) -> NDArray
     Raises:
         InputError: If the number of experts is not in 1 … 255.
     """
-    require_countable(n_raters)
-    # Pitfall: float32 0.7 lies below the float64 number 0.7; compared in float32, 3.5 of 5 is 3.5 of 5.
-    thresholds = ((np.arange(1, n_raters + 1) - 0.5) / n_raters).astype(np.float32)
+    thresholds = level_thresholds(n_raters)
     values = flat(response)
     levels = np.empty(values.size, np.uint8)
     for part in blocks(values.size):
         levels[part] = np.searchsorted(thresholds, values[part], side="right")
     return levels.reshape(response.shape)
+
+
+def level_thresholds(n_raters: int) -> NDArray[np.float32]:
+    """Give the responses from which on a voxel is of a level.
+
+    Args:
+        n_raters: K, the number of experts, 1 … 255.
+
+    Returns:
+        (k − ½)/K for k = 1 … K.
+
+    Raises:
+        InputError: If the number of experts is not in 1 … 255.
+    """
+    require_countable(n_raters)
+    # Pitfall: float32 0.7 lies below the float64 number 0.7; compared in float32, 3.5 of 5 is 3.5 of 5.
+    return ((np.arange(1, n_raters + 1) - 0.5) / n_raters).astype(np.float32)
 
 
 def require_countable(n_raters: int) -> int:
