@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
+    from twintrack.report import plot
 
 _HOMES = {
     "Calibration": "calibration",
@@ -45,6 +46,7 @@ _HOMES = {
     "load_calibration": "calibration",
     "load_table": "calibration",
     "load_tables": "calibration",
+    "plot": "report",
     "read_volume": "images",
     "save_table": "calibration",
     "suppress": "calibration",
@@ -68,6 +70,7 @@ __all__ = [
     "load_calibration",
     "load_table",
     "load_tables",
+    "plot",
     "read_volume",
     "save_table",
     "suppress",
@@ -79,7 +82,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'twintrack' has no attribute {name!r}")
-    return getattr(import_module(f"twintrack.{_HOMES[name]}"), name)
+    home = import_module(f"twintrack.{_HOMES[name]}")
+    # A room of functions (tt.plot.volumes) is no name of the room it lies in until it is imported.
+    return getattr(home, name, None) or import_module(f"{home.__name__}.{name}")
 
 
 def __dir__() -> list[str]:

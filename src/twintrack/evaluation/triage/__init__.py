@@ -7,7 +7,7 @@ accept, review or defer a case are learnt on the calibration cases (`fit_rules`)
 
 from twintrack.evaluation.triage.budget import Budget, Reading
 from twintrack.evaluation.triage.learn import fit_rules
-from twintrack.evaluation.triage.measure import Measured, measure
+from twintrack.evaluation.triage.measure import Measured, measure, risk_coverages
 from twintrack.evaluation.triage.priority import DEFAULT, RANKINGS
 from twintrack.evaluation.triage.rank import Worklist, rank_cases
 from twintrack.evaluation.triage.rules import TriageRules, load_rules
@@ -24,4 +24,5 @@ __all__ = [
     "load_rules",
     "measure",
     "rank_cases",
+    "risk_coverages",
 ]

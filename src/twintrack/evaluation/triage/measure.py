@@ -14,9 +14,10 @@ from twintrack.calibration.record import histogram_sha256
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
 from twintrack.compute.executors import Executor
 from twintrack.compute.levels import level_histogram
-from twintrack.errors import CohortError
+from twintrack.errors import CohortError, InputError
 from twintrack.evaluation.bootstrap import LEVEL, REPEATS, patient_weights
 from twintrack.evaluation.pdacvi.exceedance import shares_above
+from twintrack.evaluation.scores.selective import RiskCoverage, risk_coverage
 from twintrack.evaluation.summary import finite
 from twintrack.evaluation.triage.budget import Reading
 from twintrack.evaluation.triage.capture import Order
@@ -148,6 +149,32 @@ def measure(
         "vessels": vessel_summary([one.vessels for one in found], weights),
     }
     return Measured(rows, finite(summary))
+
+
+def risk_coverages(
+    measured: Measured, *, rankings: Sequence[str] = ("dice_loss", "raw_dice_loss"), target: str = "dice_loss"
+) -> dict[str, RiskCoverage]:
+    """Give what is left of a target in the cases that are kept when the most urgent are left to experts.
+
+    Args:
+        measured: What was measured.
+        rankings: What cases are ranked by.
+        target: What the risk is, one of `twintrack.evaluation.triage.targets.CASE_TARGETS`.
+
+    Returns:
+        A curve for each ranking that the cases have, and "oracle".
+
+    Raises:
+        InputError: If a ranking or target is not known.
+    """
+    rows = measured.per_case
+    unknown = [name for name in (*(f"by_{one}" for one in rankings), f"held_{target}") if name not in rows[0]]
+    if unknown:
+        raise InputError(f"not measured: {', '.join(unknown)}")
+    risk = np.array([row[f"held_{target}"] for row in rows])
+    by = {name: np.array([row[f"by_{name}"] for row in rows]) for name in rankings}
+    orders = {name: values for name, values in by.items() if np.isfinite(values).all()}
+    return {name: risk_coverage(-values, risk) for name, values in {**orders, "oracle": risk}.items()}
 
 
 @dataclass(frozen=True)
