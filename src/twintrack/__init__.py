@@ -46,13 +46,15 @@ _HOMES = {
     "load_calibration": "calibration",
     "load_table": "calibration",
     "load_tables": "calibration",
-    "plot": "report",
     "read_volume": "images",
     "save_table": "calibration",
     "suppress": "calibration",
     "tabulate": "calibration",
     "write_volume": "images",
 }
+
+_MODULES = {"plot": "report.plot"}
+"""Public names that are modules themselves."""
 
 __all__ = [
     "Calibration",
@@ -80,11 +82,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"twintrack.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'twintrack' has no attribute {name!r}")
-    home = import_module(f"twintrack.{_HOMES[name]}")
-    # A room of functions (tt.plot.volumes) is no name of the room it lies in until it is imported.
-    return getattr(home, name, None) or import_module(f"{home.__name__}.{name}")
+    return getattr(import_module(f"twintrack.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from twintrack.calibration import Calibration
 from twintrack.calibration.record import histogram_sha256
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.compute.blocks import blocks, flat, sum_of
 from twintrack.compute.executors import Executor
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CohortError, InputError
@@ -29,7 +30,6 @@ from twintrack.evaluation.triage.summary import capture_summary, vessel_summary
 from twintrack.evaluation.triage.targets import CASE_TARGETS, VOXEL_TARGETS, require_raters, voxel_targets
 from twintrack.evaluation.triage.vessels import Vessels, default_vessels
 from twintrack.evaluation.triage.voxels import RankedVoxels, rank_voxels
-from twintrack.raters.response import vote_count
 
 MEASURED_VERSION = 1
 """Version of the summary; raised when a key changes its meaning."""
@@ -216,11 +216,16 @@ def _inside(
     uncertain: tuple[np.float32, np.float32],
 ) -> dict[str, float]:
     """Give the share of the voxels, and of each target, that lies in uncertain voxels; of nothing all is found."""
-    votes = vote_count(list(data.raters.values()))
-    inside = (response >= uncertain[0]) & (response < uncertain[1])
-    held = voxel_targets(votes.astype(np.uint8), len(data.raters), probability=probability, response=response)
-    shares = {name: float(one[inside].sum() / one.sum()) if one.any() else 1.0 for name, one in held.items()}
-    return {"voxels": float(inside.mean()), **shares}
+    rows, masks = (flat(probability), flat(response)), [flat(mask) for mask in data.raters.values()]
+    inside, every = np.zeros((2, 1 + len(VOXEL_TARGETS)))
+    for part in blocks(response.size):
+        p, r = (row[part] for row in rows)
+        held = voxel_targets(sum_of(masks, part), len(masks), probability=p, response=r)
+        counts = np.stack([np.ones(p.size, np.float32), *(held[name] for name in VOXEL_TARGETS)])
+        every += counts.sum(axis=1, dtype=np.float64)
+        inside += counts[:, (r >= uncertain[0]) & (r < uncertain[1])].sum(axis=1, dtype=np.float64)
+    shares = np.divide(inside, every, out=np.ones(every.size), where=every > 0)
+    return dict(zip(("voxels", *VOXEL_TARGETS), shares.tolist(), strict=True))
 
 
 def _contact(
