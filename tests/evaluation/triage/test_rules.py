@@ -75,8 +75,8 @@ def test_decisions():
         "defer",
     ]
     # A case unlike those the thresholds were set by is not accepted on their word.
-    assert rules.decide(0.05, ["it is too large"]) == "review"
-    assert rules.decide(0.5, ["it is too large"]) == "defer"
+    assert rules.decide(0.05, flagged=True) == "review"
+    assert rules.decide(0.5, flagged=True) == "defer"
     assert [rules_of(None, None).decide(value) for value in (-1, 2)] == ["review", "review"]
 
 

@@ -240,8 +240,11 @@ def _contact(
 
 
 def _row(one: MeasuredCase, rules: TriageRules | None) -> dict[str, Any]:
-    flags = [""] * one.about["flags"]
-    decision = {} if rules is None else {"decision": rules.decide(one.priorities[rules.ranking], flags)}
+    decision = (
+        {}
+        if rules is None
+        else {"decision": rules.decide(one.priorities[rules.ranking], flagged=one.about["flags"] > 0)}
+    )
     by = {f"by_{name}": value for name, value in one.priorities.items()}
     return {**one.about, **decision, **by, **{f"held_{name}": value for name, value in one.voxels.targets.items()}}
 

@@ -149,7 +149,9 @@ def rank_cases(
     pace = reading or Reading()
     # Cases of equal urgency stand in the order in which they came.
     ordered = sorted(found, key=lambda one: -one.priorities[ranking] / _cost(one, budget, pace))
-    decisions = [rules.decide(one.priorities[rules.ranking], one.flags) if rules else "review" for one in ordered]
+    decisions = [
+        rules.decide(one.priorities[rules.ranking], flagged=bool(one.flags)) if rules else "review" for one in ordered
+    ]
     spent = _spend(ordered, decisions, budget, pace)
     return Worklist(
         ranking=ranking,

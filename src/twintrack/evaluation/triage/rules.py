@@ -15,8 +15,6 @@ from twintrack.evaluation.triage.priority import require_ranking
 from twintrack.images.atomic import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from twintrack.calibration import Calibration
 
 Decision: TypeAlias = Literal["accept", "review", "defer"]
@@ -69,12 +67,12 @@ class TriageRules(BaseModel):
             raise ValueError("the threshold of defer is below that of accept")
         return self
 
-    def decide(self, priority: float, flags: Sequence[str] = ()) -> Decision:
+    def decide(self, priority: float, *, flagged: bool = False) -> Decision:
         """Decide on a case.
 
         Args:
             priority: Its number.
-            flags: In what it is unlike the calibration cases: the thresholds do not hold for it, so that it is not
+            flagged: Whether it is unlike the calibration cases: the thresholds do not hold for it, so that it is not
                 accepted.
 
         Returns:
@@ -82,7 +80,7 @@ class TriageRules(BaseModel):
         """
         if self.defer is not None and priority > self.defer:
             return "defer"
-        return "accept" if self.accept is not None and priority <= self.accept and not flags else "review"
+        return "accept" if self.accept is not None and priority <= self.accept and not flagged else "review"
 
     def require_fitting(self, calibration: Calibration) -> None:
         """Refuse another calibration than the one the thresholds were set with.
