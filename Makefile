@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit evidence bench clean
+.PHONY: demo test lint types unit evidence bench scale clean
 
 $(READY): pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +48,9 @@ $(BENCH_READY): pyproject.toml benchmarks/requirements.txt
 
 bench: $(BENCH_READY)  ## docs/evidence/speed.md: every claim of speed beside its peer; BENCH_OPTIONS=--large for 2e8 voxels
 	$(BENCH)/bin/python -m benchmarks.speed $(BENCH_OPTIONS)
+
+scale: $(BENCH_READY)  ## docs/evidence/scale.md: how time and memory grow, and a fit to a billion voxels
+	$(BENCH)/bin/python -m benchmarks.scale
 
 clean:
 	rm -rf $(VENV) $(BENCH) demo-output

@@ -27,6 +27,7 @@ from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
 from twintrack.compute.executors import Executor
 from twintrack.compute.kernels import pack_levels
 from twintrack.compute.levels import N_LEVELS, level_values
+from twintrack.compute.sorting import sorted_keys
 
 ROUNDING = 1e-9
 """Share of the total weight by which the minorant is raised against rounding; a level too many does no harm."""
@@ -69,7 +70,7 @@ def exact_curve(
     probability = np.concatenate([curve.probability[rest], found[0]])
     weight = np.concatenate([curve.weight[rest], found[1]])
     total = np.concatenate([(curve.weight * curve.response)[rest], found[2]])
-    order = np.argsort(probability)
+    order = np.argsort(probability, kind="stable")  # two runs in order already, which it merges
     return Curve(probability[order], weight[order], (total / weight)[order])
 
 
@@ -125,8 +126,8 @@ def _gather(
 
 
 def _unpack(keys: NDArray[np.uint64]) -> tuple[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64]]:
-    """Give the distinct pairs of probability and votes, and how often each occurs; sorts the keys in place."""
-    keys.sort()
+    """Give the distinct pairs of probability and votes, and how often each occurs; uses up the keys."""
+    keys = sorted_keys(keys)
     first = np.flatnonzero(np.concatenate((np.ones(min(keys.size, 1), bool), keys[1:] != keys[:-1])))
     count = np.diff(first, append=keys.size).astype(np.float64)
     distinct = keys[first]

@@ -6,7 +6,7 @@ entries are integers), so cases, processes, machines and sites are merged by sum
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
@@ -22,9 +22,10 @@ from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.target import MAJORITY, RESPONSE, Target
 from twintrack.calibration.withheld import WithheldCases
 from twintrack.cohort import Case, CaseData
-from twintrack.compute.blocks import blocks, flat, mean_of, sum_of
+from twintrack.compute.blocks import flat, mean_of, sum_of
 from twintrack.compute.kernels import count_levels
 from twintrack.compute.levels import N_LEVELS, level_values
+from twintrack.compute.threads import share_blocks
 from twintrack.errors import CalibrationError
 
 Weighting: TypeAlias = Literal["voxels", "cases"]
@@ -183,11 +184,18 @@ def count_votes(data: CaseData, masks: Sequence[NDArray[np.uint8]]) -> NDArray[n
     members = [flat(member) for member in data.members]
     inside = None if data.roi is None else flat(data.roi)
     everywhere = np.empty(0, np.uint8)
-    counts = np.zeros((N_LEVELS, len(masks) + 1), np.int64)
-    for part in blocks(members[0].size):
-        where = everywhere if inside is None else inside[part]
-        count_levels(mean_of(members, part), sum_of(masks, part), where, counts)
-    return counts
+
+    def count(parts: Iterable[slice]) -> NDArray[np.int64]:
+        counts = np.zeros((N_LEVELS, len(masks) + 1), np.int64)
+        for part in parts:
+            where = everywhere if inside is None else inside[part]
+            count_levels(mean_of(members, part), sum_of(masks, part), where, counts)
+        return counts
+
+    first, *others = share_blocks(count, members[0].size)
+    for counts in others:
+        first += counts
+    return first
 
 
 def voxel_weight(n_voxels: int, weighting: Weighting) -> int:

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 BLOCK = 1 << 16
 """Elements per block: 256 kB of float32, which fits the second-level cache of any current processor."""
+
+_CHUNK = 2048  # numbers in float64 that stay in the first-level cache
 
 
 def blocks(size: int) -> Iterator[slice]:
@@ -25,6 +28,17 @@ def blocks(size: int) -> Iterator[slice]:
 def flat(array: NDArray[Any]) -> NDArray[Any]:
     """View an array as one row in C order (a copy only where the array is not contiguous)."""
     return np.ascontiguousarray(array).reshape(-1)
+
+
+def read_only(row: NDArray[Any]) -> NDArray[Any]:
+    """View an array so that it cannot be written to.
+
+    Rows that go to a compiled function together must be of one type, and the compiler tells arrays that may be written
+    to (made in memory) from others (mapped from a file).
+    """
+    view = row.view()
+    view.flags.writeable = False
+    return view
 
 
 def mean_of(rows: Sequence[NDArray[np.float32]], part: slice) -> NDArray[np.float32]:
@@ -39,11 +53,9 @@ def mean_of(rows: Sequence[NDArray[np.float32]], part: slice) -> NDArray[np.floa
     """
     if len(rows) == 1:
         return rows[0][part]
-    total = rows[0][part].astype(np.float64)
-    for row in rows[1:]:
-        total += row[part]
-    total /= len(rows)
-    return total.astype(np.float32)
+    mean = np.empty(rows[0][part].size, np.float32)
+    _average(tuple(read_only(row[part]) for row in rows), mean)
+    return mean
 
 
 def sum_of(rows: Sequence[NDArray[np.uint8]], part: slice) -> NDArray[np.uint8]:
@@ -54,9 +66,28 @@ def sum_of(rows: Sequence[NDArray[np.uint8]], part: slice) -> NDArray[np.uint8]:
         part: The block.
 
     Returns:
-        Their sum over the block, uint8.
+        Their sum over the block, uint8; a view where K is 1.
     """
-    total = rows[0][part].copy()
-    for row in rows[1:]:
+    if len(rows) == 1:
+        return rows[0][part]
+    total = rows[0][part] + rows[1][part]
+    for row in rows[2:]:
         total += row[part]
     return total
+
+
+@njit(cache=True, nogil=True)
+def _average(rows: Any, mean: Any) -> None:
+    total = np.empty(min(_CHUNK, mean.size), np.float64)
+    for start in range(0, mean.size, _CHUNK):
+        stop = min(start + _CHUNK, mean.size)
+        row = rows[0][start:stop]
+        for i in range(row.size):
+            total[i] = row[i]
+        for m in range(1, len(rows)):
+            row = rows[m][start:stop]
+            for i in range(row.size):
+                total[i] += row[i]
+        out = mean[start:stop]
+        for i in range(out.size):
+            out[i] = np.float32(total[i] / len(rows))

@@ -13,22 +13,51 @@ from numba import njit
 
 from twintrack.compute.levels import levels_of
 
+_CHUNK = 8192  # elements whose levels stay in the second-level cache between two loops
 
-@njit(cache=True)
+
+@njit(cache=True, nogil=True)
 def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
     """Count the elements of a block by (level of p, number of votes).
+
+    Elements of level 0 without votes, of which an image mostly consists, are passed over four at a time: adding to one
+    and the same place again and again would wait for the addition before.
 
     Args:
         p: float32 block in [0, 1].
         votes: uint8 block, 0 … K.
         inside: uint8 block; elements with 0 are passed over. An empty array means all.
-        counts: int64 array (N_LEVELS, K + 1), added into.
+        counts: int64 array (N_LEVELS, K + 1), added into; contiguous.
     """
-    levels = levels_of(p)
+    places = counts.reshape(counts.size)
+    width = np.int32(counts.shape[1])
     everywhere = inside.size == 0
-    for i in range(p.size):
-        if everywhere or inside[i]:
-            counts[np.uint32(levels[i]), votes[i]] += 1  # unsigned: no test for indices from the end
+    first = 0  # elements that belong to the first place, less those that are outside
+    for start in range(0, p.size, _CHUNK):
+        stop = min(start + _CHUNK, p.size)
+        place = levels_of(p[start:stop])
+        labelled = votes[start:stop]
+        for i in range(place.size):
+            place[i] = np.int32(place[i] * width + np.int32(labelled[i]))
+        if not everywhere:
+            within = inside[start:stop]
+            for i in range(place.size):
+                place[i] = place[i] if within[i] else np.int32(0)
+                first -= 0 if within[i] else 1
+        whole = place.size // 4 * 4
+        for i in range(0, whole, 4):
+            # Unsigned: no test for indices from the end.
+            a, b, c, d = np.uint32(place[i]), np.uint32(place[i + 1]), np.uint32(place[i + 2]), np.uint32(place[i + 3])
+            if a | b | c | d:
+                places[a] += 1
+                places[b] += 1
+                places[c] += 1
+                places[d] += 1
+            else:
+                first += 4
+        for i in range(whole, place.size):
+            places[np.uint32(place[i])] += 1
+    places[0] += first
 
 
 @njit(cache=True)
@@ -143,41 +172,3 @@ def count_thresholds(p: Any, votes: Any, thresholds: Any, counts: Any) -> None:
         while t < thresholds.size and p[i] > thresholds[t]:
             t += 1
         counts[t, votes[i]] += 1
-
-
-@njit(cache=True)
-def sum_members(members: Any, inside: Any, edges: Any, sums: Any, mass: Any) -> None:
-    """Sum over the elements of a block how sure the members are and how far they agree.
-
-    Args:
-        members: float32 block (M, n) in [0, 1]; p is the mean over M.
-        inside: uint8 block; elements with 0 are passed over. An empty array means all.
-        edges: float64 array (B + 1,), increasing: bin b holds the p from edges[b] up to below edges[b + 1], the last
-            also all above; what is below edges[0] is in none.
-        sums: float64 array (4,): Σp, Σp(1 − p) and Σ of the members' standard deviation (of a sample; 0 for one member)
-            are added into; the fourth is raised to the largest p.
-        mass: float64 array (B,): Σp of each bin, added into.
-    """
-    n_members = members.shape[0]
-    everywhere = inside.size == 0
-    for i in range(members.shape[1]):
-        if not (everywhere or inside[i]):
-            continue
-        total = 0.0
-        for m in range(n_members):
-            total += members[m, i]
-        p = min(total / n_members, 1.0)
-        if p <= 0.0:
-            continue
-        squares = 0.0
-        for m in range(n_members):
-            squares += (members[m, i] - p) ** 2
-        sums[0] += p
-        sums[1] += p * (1.0 - p)
-        sums[2] += np.sqrt(squares / max(n_members - 1, 1))
-        sums[3] = max(sums[3], p)
-        if p >= edges[0]:
-            b = 0
-            while b < mass.size - 1 and p >= edges[b + 1]:
-                b += 1
-            mass[b] += p

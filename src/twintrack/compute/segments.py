@@ -7,6 +7,7 @@ is that of `numpy.interp`, so the results are the same to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from twintrack.compute.blocks import blocks
 from twintrack.compute.levels import level_edges, levels_of
+from twintrack.compute.threads import share_blocks
 
 _X, _Y, _SLOPE, _END = range(4)
 
@@ -64,11 +65,16 @@ class Segments:
             keep_zero: Whether 0 stays 0.
         """
         everywhere = np.empty(0, np.uint8)
-        for part in blocks(values.size):
-            _replace(values[part], everywhere if inside is None else inside[part], keep_zero, self.lines, self.first)
+
+        def replace(parts: Iterable[slice]) -> None:
+            for part in parts:
+                within = everywhere if inside is None else inside[part]
+                _replace(values[part], within, keep_zero, self.lines, self.first)
+
+        share_blocks(replace, values.size)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _replace(values: Any, inside: Any, keep_zero: Any, lines: Any, first: Any) -> None:
     levels = levels_of(values)
     for i in range(values.size):

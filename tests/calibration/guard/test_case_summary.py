@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.special import expit, logit
+from tests.calibration.conftest import make_case
 
 import twintrack as tt
 from twintrack.calibration.guard.case_summary import BINS, FLOOR, CaseSummary, CaseSums
-
-from .conftest import make_case
 
 EDGES = expit(np.linspace(logit(FLOOR), logit(1 - FLOOR), BINS + 1))
 

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import stats
 from scipy.special import expit, logit
+from tests.calibration.conftest import make_case
 
 import twintrack as tt
 from twintrack.calibration.guard.case_summary import BINS, CaseSummary
 from twintrack.calibration.guard.guard import ALPHA, FALSE_ALARMS, FEWEST, N_COMPARISONS, ShiftGuard
 from twintrack.errors import CalibrationError, TwinTrackWarning
-
-from .conftest import make_case
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.calibration.conftest import make_case
 
 import twintrack as tt
 from twintrack.calibration.tally import CaseTally
@@ -15,8 +16,6 @@ from twintrack.calibration.volumes.distribution import VolumeModel, VolumeSummar
 from twintrack.calibration.volumes.volume import LEVEL, VolumeInterval, estimate_volume
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CalibrationError, InputError
-
-from .conftest import make_case
 
 
 def tally_of(p, masks=()):

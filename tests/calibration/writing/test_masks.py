@@ -5,14 +5,13 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from tests.calibration.conftest import make_case
 
 import twintrack as tt
 from twintrack.calibration.outlines import RaterField, case_seed, sample_masks
 from twintrack.calibration.writing.masks import write_masks
 from twintrack.errors import CalibrationError, CohortError, InputError, OutputError, TwinTrackWarning
 from twintrack.images import Grid, Volume
-
-from .conftest import make_case
 
 VOXEL = 3.0 * 0.8 * 0.8
 FIELD = RaterField(correlation=0.25, length_mm=3.0)

@@ -3,13 +3,12 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from tests.calibration.conftest import make_case
 
 import twintrack as tt
 from twintrack.calibration.writing.responses import write_responses
 from twintrack.errors import CalibrationError, CohortError
 from twintrack.images import Grid, Volume
-
-from .conftest import make_case
 
 OBLIQUE = Grid(
     shape=(4, 16, 16),

@@ -12,8 +12,8 @@ from scipy.special import expit, logit
 from typing_extensions import Self
 
 from twintrack.cohort import CaseData
-from twintrack.compute.blocks import blocks, flat
-from twintrack.compute.kernels import sum_members
+from twintrack.compute.blocks import blocks, flat, read_only
+from twintrack.compute.members import sum_members
 from twintrack.images.grid import Grid
 
 FLOOR = 1e-3
@@ -122,7 +122,8 @@ class CaseSums:
             inside: uint8 of that size, 0 outside the ROI; None: all are inside.
         """
         everywhere = np.empty(0, np.uint8)
-        sum_members(np.stack(members), everywhere if inside is None else inside, _EDGES, self.totals, self.mass)
+        rows = tuple(read_only(member) for member in members)
+        sum_members(rows, everywhere if inside is None else inside, _EDGES, self.totals, self.mass)
         self.n_members = len(members)
 
 
