@@ -18,6 +18,7 @@ from typing import Annotated, Any
 
 import few_cases_phantoms
 import lidc2d
+import matplotlib.style
 import typer
 from matplotlib.figure import Figure
 
@@ -247,9 +248,11 @@ def interval(found: Mapping[str, float], *, scale: float = 1, digits: int = 3) -
 
 def draw(found: Measured) -> Figure:
     """Draw what is found, by voxels and by cases, and the risk of what is kept."""
-    figure = Figure(figsize=(7.2, 7.6), facecolor="white", layout="constrained")
-    axes = figure.subplots(2, 2).ravel()
     summary, rankings = found.summary, ["disagreement", "entropy", "members"]
+    # Pitfall: axes keep the letters of the style they were made in, whatever is drawn into them later.
+    with matplotlib.style.context(["default", {"font.size": 8}]):
+        figure = Figure(figsize=(7.2, 7.2), facecolor="white", layout="constrained")
+        axes = figure.subplots(2, 2).ravel()
     tt.plot.capture(summary["voxels"]["error"], budget="voxels", found="errors", up_to=0.05, ax=axes[0])
     tt.plot.capture(summary["cases"]["error"], rankings=rankings, budget="cases", found="errors", ax=axes[1])
     tt.plot.capture(
