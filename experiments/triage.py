@@ -1,9 +1,8 @@
-"""Measures triage: what is found within a budget, what the rules bring, and how well contact with vessels is foretold.
+"""Measures triage: how much is found within a budget, and what the rules bring.
 
 Lung nodules of LIDC-IDRI (2-D, three networks): calibrations and the rules' thresholds are made on the calibration
 split, everything is measured on the test split; no patient is in both, and nothing was chosen by looking at the test
-split. CT phantoms (3-D, with vessels, five simulated raters): made on 32, measured on 32 others.
-
+split.
 Run: python experiments/triage.py [--data DIR] [--out docs/evidence/triage.md]
 DIR holds lidc2d/ and lidc2d_predictions/; by default the environment variable TWINTRACK_DATA, or ../shared/data. The
 figure is written beside the page.
@@ -16,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import few_cases_phantoms
 import lidc2d
 import matplotlib.style
 import typer
@@ -28,7 +26,6 @@ from twintrack.evaluation.tables import as_markdown
 from twintrack.evaluation.triage import Measured, fit_rules, measure, risk_coverages
 from twintrack.evaluation.triage.summary import PAIRS
 from twintrack.evaluation.triage.targets import CASE_TARGETS, VOXEL_TARGETS
-from twintrack.evaluation.triage.vessels import Vessels, default_vessels
 from twintrack.report.save import save_figure
 
 METHODS = ("isotonic", "auto")
@@ -50,13 +47,11 @@ def main(
     nodules = {method: judged(one, calibration, test) for method, one in fitted.items()}
     figure = out.with_name(f"{out.stem}.png")
     save_figure(figure, draw(nodules[SHOWN]["dice_loss"]))
-    phantoms = {split: few_cases_phantoms.phantoms(split) for split in ("calibration", "test")}
     sections = [
         "<!-- written by experiments/triage.py -->",
         INTRODUCTION,
         f"## Lung nodules\n\n{about(nodules, len(calibration))}\n\n![Found within a budget]({figure.name})\n\n{FIGURE}",
         *in_tables(nodules),
-        *in_3d(phantoms),
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
@@ -198,44 +193,6 @@ def rules_table(found: Mapping[str, Measured]) -> str:
         for decision, one in measured.summary["rules"]["consequences"].items()
     ]
     return as_markdown(["decided by", "cases", "share of the cases (%)", "beyond tolerance (%)", "mean 1 − Dice"], rows)
-
-
-def in_3d(phantoms: Mapping[str, list[tt.Case]]) -> list[str]:
-    """Fit on phantoms, measure on others: minutes, and contact with vessels by both ways."""
-    calibration, test = (tt.Cohort(cases) for cases in phantoms.values())
-    sections = [
-        f"## CT phantoms\n\n{len(calibration)} and {len(test)} phantoms with five simulated raters and three "
-        "simulated members. They show whether things are as on the nodules, not how well they do on patients. Minutes "
-        "are counted as 1 for a case and 0.1 for a slice with an uncertain voxel."
-    ]
-    vessels = {}
-    for method in METHODS:
-        fitted = tt.fit(calibration, method=method, replicates=0, masks=True)
-        one = measure(fitted, test)
-        sections += [f"### {method}: found by minutes of reading", gains(one, "minutes", CASE_TARGETS)]
-        drawn = measure(fitted, test, vessels=Vessels(default_vessels().names, field=fitted.rater_field, n_masks=200))
-        vessels |= {f"{method}, nested": one.summary["vessels"], f"{method}, drawn": drawn.summary["vessels"]}
-    return [*sections, "### Contact with vessels", VESSELS, vessel_table(vessels)]
-
-
-VESSELS = """\
-The probability that a rater's tumour touches more than 90° and more than 180° of a vessel, from the raw probability and
-from the calibrated response, scored against the raters (Brier score × 10³, mean over a case's five vessels, then over
-cases). *Least* is what the raters' own shares would score."""
-
-
-def vessel_table(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """One row per way and cut-off."""
-    rows = [
-        [
-            f"{way}, above {cutoff}°",
-            f"{one['reached']} of {one['pairs']}",
-            *(interval(one[key], scale=1000, digits=1) for key in ("raw", "calibrated", "difference", "least")),
-        ]
-        for way, cutoffs in found.items()
-        for cutoff, one in cutoffs.items()
-    ]
-    return as_markdown(["", "vessels that any rater reaches", "raw", "calibrated", "calibrated − raw", "least"], rows)
 
 
 def interval(found: Mapping[str, float], *, scale: float = 1, digits: int = 3) -> str:
