@@ -33,6 +33,8 @@ SHOWN = "auto"
 """The method of the figure: the default."""
 BY = ("dice_loss", "raw_dice_loss")
 """What the rules decide by."""
+MEANT_FOR = {"disagreement": tuple(VOXEL_TARGETS), "dice_loss": ("dice_loss", "raw_dice_loss")}
+"""What a ranking is for: sums put large ambiguous lesions first, Dice losses poor cases whatever their size."""
 WORSE, SAME, BETTER = -1, 0, 1
 
 
@@ -86,20 +88,28 @@ def about(nodules: Mapping[str, Mapping[str, Measured]], n_calibration: int) -> 
         f"{summary['n_patients']} patients, two to four radiologists each."
     ]
     for method, found in nodules.items():
-        signs = [sign(gap["gain"]) for _, gap in differences(found["dice_loss"])]
+        gaps = differences(found["dice_loss"])
+        meant = [sign(gap["gain"]) for target, _, gap in gaps if target in MEANT_FOR[gap["of"]]]
+        others = [sign(gap["gain"]) for target, _, gap in gaps if target not in MEANT_FOR[gap["of"]]]
         lines.append(
-            f"**{method}**: of {len(signs)} comparisons of a ranking by the calibrated response with one by the raw "
-            f"ensemble (tables below) {signs.count(BETTER)} are better, {signs.count(WORSE)} worse, and "
-            f"{signs.count(SAME)} not distinguishable."
+            f"**{method}**: of {len(meant)} comparisons of a ranking by the calibrated response with one by the raw "
+            f"ensemble, on what the ranking is for (disagreement: errors and disagreement; dice loss: 1 − Dice), "
+            f"{counted(meant)}. Of the {len(others)} comparisons on what it is not for, {counted(others)}."
         )
     return "\n\n".join(lines)
 
 
-def differences(found: Measured) -> list[tuple[str, dict[str, Any]]]:
-    """Give every comparison of a calibrated with a raw ranking; those with the members too."""
+def counted(signs: list[int]) -> str:
+    """Say how many comparisons went which way."""
+    better, worse, same = (signs.count(one) for one in (BETTER, WORSE, SAME))
+    return f"{better} are better, {worse} worse and {same} not distinguishable"
+
+
+def differences(found: Measured) -> list[tuple[str, str, dict[str, Any]]]:
+    """Give the target and unit of every comparison of a calibrated with a raw ranking, and the comparison."""
     units = {"voxels": VOXEL_TARGETS, "cases": CASE_TARGETS}
     return [
-        (f"{target.replace('_', ' ')}, by {unit}", gap)
+        (target, unit, gap)
         for unit, targets in units.items()
         for target in targets
         for gap in found.summary[unit][target]["differences"]
@@ -160,7 +170,8 @@ def shares(found: Measured, budgets: tuple[str, ...]) -> str:
 def difference_table(found: Measured) -> str:
     """One row per target and unit, one column per pair of rankings."""
     rows: dict[str, dict[tuple[str, str], str]] = {}
-    for what, gap in differences(found):
+    for target, unit, gap in differences(found):
+        what = f"{target.replace('_', ' ')}, by {unit}"
         text = interval(gap["gain"])
         mark = {BETTER: "**", WORSE: "*", SAME: ""}[sign(gap["gain"])]
         rows.setdefault(what, {})[gap["of"], gap["to"]] = f"{mark}{text}{mark}"
