@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit evidence bench scale clean
+.PHONY: demo test lint types unit evidence bench scale vendor clean
 
 $(READY): pyproject.toml constraints/cpu.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,10 +40,10 @@ evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWI
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
 
-$(BENCH_READY): pyproject.toml benchmarks/requirements.txt
+$(BENCH_READY): pyproject.toml benchmarks/requirements.txt constraints/cpu.txt
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt \
-		--editable .
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/cpu.txt \
+		--requirement benchmarks/requirements.txt --editable .
 	touch $(BENCH_READY)
 
 bench: $(BENCH_READY)  ## docs/evidence/speed.md: every claim of speed beside its peer; BENCH_OPTIONS=--large for 2e8 voxels
@@ -51,6 +51,9 @@ bench: $(BENCH_READY)  ## docs/evidence/speed.md: every claim of speed beside it
 
 scale: $(BENCH_READY)  ## docs/evidence/scale.md: how time and memory grow, and a fit to a billion voxels
 	$(BENCH)/bin/python -m benchmarks.scale
+
+vendor:  ## the viewer's built NiiVue anew, at the version scripts/vendor_niivue.sh names; needs npm
+	scripts/vendor_niivue.sh
 
 clean:
 	rm -rf $(VENV) $(BENCH) demo-output

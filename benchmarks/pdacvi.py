@@ -159,7 +159,7 @@ def parts(case: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]:
         "  CRPS": lambda: volume.integrated_crps(found.probability_sum, found.rater_voxels.tolist()),
         "  vessel edges, 3 planes": lambda: contact.edge_pixels(case["vessels"], labels),
         "  vascular involvement, edges included": lambda: vascular.involvement(
-            case["vessels"], names, found, variant="official"
+            case["vessels"], contact.edge_pixels(case["vessels"], labels), names, found, variant="official"
         ),
     }
 

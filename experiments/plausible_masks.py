@@ -29,7 +29,7 @@ from twintrack.cohort import CaseData
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
 from twintrack.evaluation.scores.energy_distance import binarise, energy_distance
 from twintrack.evaluation.tables import as_markdown
-from twintrack.report.case_figure import LUNG
+from twintrack.images.windows import LUNG
 from twintrack.report.panels import draw_ct, draw_scale
 from twintrack.report.save import save_figure
 from twintrack.report.sections import choose_sections

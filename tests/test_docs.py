@@ -14,6 +14,7 @@ import typer
 
 import twintrack
 from twintrack.cli.main import app
+from twintrack.report.dicom.extra import has_dicom_extra
 from twintrack.segmentation.extra import has_nnunet
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -24,6 +25,7 @@ MODULES = [
     if not module.name.startswith("twintrack.cli")
 ]
 NEED_NETWORKS = ("twintrack.segmentation.nets", "twintrack.segmentation.training", "twintrack.pipeline.train")
+NEED_DICOM = ("twintrack.report.dicom", "twintrack.pipeline.dicom", "twintrack.pipeline.predicted_dicom")
 BENCHMARK_PAGES = {"pdacvi": 13, "curvas2024": 11}
 
 
@@ -47,6 +49,8 @@ def test_the_examples_of_a_page_come_out_as_printed(page):
 def test_the_examples_of_a_module_come_out_as_printed(name):
     if name.startswith(NEED_NETWORKS) and not has_nnunet():
         pytest.skip("the extra nnunet is not installed")
+    if name.startswith(NEED_DICOM) and not has_dicom_extra():
+        pytest.skip("the extra dicom is not installed")
     module = importlib.import_module(name)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
         _, failures = run_examples(test.docstring, dict(test.globs), test.name)

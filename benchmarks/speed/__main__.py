@@ -17,7 +17,7 @@ import typer
 from benchmarks.speed.machine import machine
 from benchmarks.speed.page import page
 
-CLAIMS = ("fit", "memory", "apply", "case_aware", "files")
+CLAIMS = ("fit", "memory", "apply", "case_aware", "peers", "files")
 RESULTS = Path("benchmarks/results")
 
 

@@ -1,7 +1,8 @@
 """From nnU-Net's files to a response map on disk: `twintrack apply` beside the obvious route, each in its own process.
 
 The obvious route is what a script of twenty lines does: numpy loads the arrays, averages the members, scikit-learn
-predicts, nibabel saves. Peak memory is the process's own (Linux).
+predicts, nibabel saves. What inflating alone takes, in threads, is a bound for both. Peak memory is the process's own
+(Linux).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SHAPE = (300, 512, 512)
 MEMBERS = 3
 REPEATS = 3
 LEARNT = 1_000_000
-OURS, PEER = "`twintrack apply`", "numpy, scikit-learn, nibabel"
+OURS, PEER, BOUND = "`twintrack apply`", "numpy, scikit-learn, nibabel", "inflating alone, in threads"
 GIB = 1 << 30
 
 
@@ -54,6 +55,7 @@ def rows(*, large: bool) -> list[Row]:  # noqa: ARG001  (one size)
     what = "files, 3 members of 512×512×300"
     return [
         timings.faster(f"{what}, time", OURS, PEER, bar=5),
+        timings.costs(f"{what}, time", OURS, BOUND, bar=None),
         Row(f"{what}, peak memory", OURS, PEER, peaks[OURS] / peaks[PEER], bar=0.5, at_least=False),
         Row(f"{what}, peak memory", OURS, "", peaks[OURS], unit=" GiB"),
         Row(f"{what}, peak memory", PEER, "", peaks[PEER], unit=" GiB"),
@@ -72,8 +74,10 @@ def prepare(folder: Path) -> dict[str, list[str]]:
     ours = [str(Path(sys.executable).with_name("twintrack")), "apply", str(folder / "calibration.json")]
     ours += ["--members", *map(str, members), "--out", str(folder / "ours")]
     theirs = [sys.executable, str(Path(__file__).with_name("obvious_route.py")), str(folder / "knots.npz")]
-    theirs += [str(folder / "theirs.nii.gz"), *(str(member / "case.npz") for member in members)]
-    return {OURS: ours, PEER: theirs}
+    files = [str(member / "case.npz") for member in members]
+    theirs += [str(folder / "theirs.nii.gz"), *files]
+    bound = [sys.executable, str(Path(__file__).with_name("inflating.py")), *files]
+    return {OURS: ours, PEER: theirs, BOUND: bound}
 
 
 def write_member(folder: Path, *, seed: int) -> Path:

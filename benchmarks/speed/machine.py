@@ -7,7 +7,10 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "nibabel", "SimpleITK", "isal")
+PACKAGES = (
+    "numpy", "scipy", "scikit-learn", "numba", "nibabel", "SimpleITK", "isal",
+    "netcal", "betacal", "torchmetrics", "torch",
+)  # fmt: skip
 
 
 def machine() -> dict[str, str]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
     from twintrack.report import plot
+    from twintrack.report.html.page import write_report
+    from twintrack.report.viewer import show
 
 _HOMES = {
     "Calibration": "calibration",
@@ -48,8 +50,10 @@ _HOMES = {
     "load_tables": "calibration",
     "read_volume": "images",
     "save_table": "calibration",
+    "show": "report.viewer",
     "suppress": "calibration",
     "tabulate": "calibration",
+    "write_report": "report.html.page",
     "write_volume": "images",
 }
 
@@ -75,8 +79,10 @@ __all__ = [
     "plot",
     "read_volume",
     "save_table",
+    "show",
     "suppress",
     "tabulate",
+    "write_report",
     "write_volume",
 ]
 

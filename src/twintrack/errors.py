@@ -37,5 +37,9 @@ class WorkerError(TwinTrackError):
     """A worker died or ran out of memory, or there is none to do the work."""
 
 
+class ServerError(TwinTrackError):
+    """The viewer cannot listen where it was told to."""
+
+
 class TwinTrackWarning(UserWarning):
     """Something was accepted that a careful reader wants to know of."""

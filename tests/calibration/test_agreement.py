@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from twintrack.calibration.agreement import agreement_levels, volumes_at_least
+from twintrack.calibration.agreement import agreement_levels, level_thresholds, volumes_at_least
 from twintrack.errors import InputError
 
 
@@ -46,6 +46,11 @@ def test_the_level_is_the_nearest_number_of_experts(response, n_raters):
 def test_more_than_one_block_is_worked_on():
     response = np.random.default_rng(0).random((3, 200, 200), dtype=np.float32)
     assert (agreement_levels(response, n_raters=2) == np.floor(response * 2 + 0.5)).all()
+
+
+def test_thresholds_worked_out_by_hand():
+    assert level_thresholds(5).tolist() == np.float32([0.1, 0.3, 0.5, 0.7, 0.9]).tolist()
+    assert level_thresholds(1).tolist() == [0.5]
 
 
 @pytest.mark.parametrize("n_raters", [0, -1, 256])

@@ -13,7 +13,8 @@ from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection import selected
 from twintrack.calibration.selection.candidates import Candidate, all_candidates, conditional_candidates, judge
 from twintrack.calibration.selection.losses import losses
-from twintrack.calibration.volumes.distribution import VolumeModel, VolumeSummary
+from twintrack.calibration.volumes.distribution import VolumeModel
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.errors import CalibrationError, InputError, TwinTrackWarning
 
 from .conftest import make_case as make_flat_case

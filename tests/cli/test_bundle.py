@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
 
+from twintrack.cli import options
+from twintrack.compute.executors import Serial
 from twintrack.images import Volume, write_volume
 
 from ..segmentation import tiny_nnunet  # noqa: TID252  (the maker of networks)
@@ -131,7 +133,7 @@ def test_damaged_weights_are_refused_before_anything_is_written(process, bundle,
     assert files.new_since(before) == set()
 
 
-def test_the_recall_of_the_region_is_reported(run, bundle, files):
+def test_the_recall_of_the_region_is_reported(run, bundle, files, monkeypatch):
     for number, name in enumerate(("k1", "k2")):
         array = tiny_nnunet.make_ct((16, 24, 24), seed=number) - 300
         (files.root / "labelled" / name).mkdir(parents=True)
@@ -154,6 +156,8 @@ def test_the_recall_of_the_region_is_reported(run, bundle, files):
     recalls = [one["mean"] for one in content["margins"]]
     assert recalls == sorted(recalls)
     assert content["margins"][2]["minimum"] == 1
+    monkeypatch.setattr(options, "Processes", lambda n: Serial())
+    assert run(*given, "--json", "--workers", 2).out == done.out
     shown = run(*given, "--images", files.root / "labelled")
     assert shown.code == 0
     assert "Recall of the raters' union inside the ROI" in shown.out

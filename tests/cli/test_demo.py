@@ -92,11 +92,12 @@ def test_each_step_is_announced_and_timed(phantoms, ensemble, tmp_path, capsys):
         "predicting",
         "scoring",
         "drawing",
+        "making the report",
         "the demo took",
     ]
     places = [said.index(beginning) for beginning in beginnings]
     assert places == sorted(places)
-    assert said.count("done in") == 6
+    assert said.count("done in") == 7
 
 
 def run_demo(out, capsys, *options):
@@ -121,6 +122,7 @@ def test_the_simulated_demo_runs_the_main_job_and_names_its_files(phantoms, tmp_
         "pdacvi",
         "response",
         "case.png",
+        "report.html",
     ]
     for name, score in (("pdacvi", "dsc_staple"), ("response", "mse")):
         summary = json.loads((out / "scores" / name / "summary.json").read_text())
@@ -137,11 +139,13 @@ def test_the_simulated_demo_runs_the_main_job_and_names_its_files(phantoms, tmp_
     response = sitk.ReadImage(str(first))
     assert response.GetSpacing() == image.GetSpacing()
     assert response.GetSize() == image.GetSize()
-    picture = (out / "case.png").read_bytes()
+    picture, report = (out / "case.png").read_bytes(), (out / "report.html").read_text(encoding="utf-8")
+    assert "TwinTrack on CT phantoms" in report
     again = run_demo(out, capsys, "--simulated")
     assert "using the phantoms of an earlier run" in again.err
     assert json.loads((out / "scores" / "response" / "summary.json").read_text()) == summary
     assert (out / "case.png").read_bytes() == picture
+    assert (out / "report.html").read_text(encoding="utf-8") == report
 
 
 def test_without_the_networks_the_demo_says_what_to_do_before_it_begins(tmp_path, monkeypatch, capsys):

@@ -78,7 +78,7 @@ def test_the_result_as_json_is_what_was_written(run, files, given):
     found = json.loads(done.out)
     assert found["skipped"] == {}
     for summary, case in zip(found["cases"], CASES, strict=True):
-        assert summary == json.loads((files.root / "p" / "summaries" / f"{case}.json").read_text())
+        assert summary == json.loads((files.root / "p" / "summaries" / f"{case}.json").read_text(encoding="utf-8"))
         assert summary["n_raters"] == 5
         assert summary["calibration"]["n_cases"] == 5
         assert summary["interval"]["n_cases"] == 5
@@ -114,7 +114,7 @@ def test_another_calibration_and_format_and_roi(run, files, given):
     response = voxels(files.root / "p" / "responses" / "c1.mha")
     assert (response[roi == 0] == 0).all()
     assert response[roi == 1].all()
-    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text())
+    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))
     assert summary["calibration"]["method"] == "temperature"
     assert summary["roi"]["source"] == "given"
 
@@ -130,13 +130,13 @@ def test_without_models_the_embedded_bundle_is_used_and_said(run, files, given, 
 
 
 def test_a_calibration_without_volumes_says_why_there_is_no_interval(run, files, given):
-    content = json.loads(files.calibration.read_text())
+    content = json.loads(files.calibration.read_text(encoding="utf-8"))
     del content["volume"]
     (files.root / "old.json").write_text(json.dumps(content | {"schema_version": 1}))
     done = run("predict", *given, "--calibration", files.root / "old.json", "--out", files.root / "p")
     assert done.code == 0, done.err
     assert "no interval: the calibration holds no volumes of its raters" in done.err
-    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text())
+    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))
     assert summary["interval"] is None
     assert summary["distribution"] is None
     assert "fit it again" in summary["no_interval"]
@@ -159,9 +159,9 @@ def test_a_case_unlike_those_of_the_calibration_is_flagged(run, files, given):
         assert done.code == 0, done.err
         assert (f"warning: case c3 is unlike the cases of the calibration: {reason}" in done.err) != again
         assert "flagged: 1 of 5 cases are unlike those of the calibration" in done.err
-        summary = json.loads((out / "summaries" / "c3.json").read_text())
+        summary = json.loads((out / "summaries" / "c3.json").read_text(encoding="utf-8"))
         assert (summary["flags"], summary["notes"]) == ([reason], [])
-        assert json.loads((out / "summaries" / "c1.json").read_text())["flags"] == []
+        assert json.loads((out / "summaries" / "c1.json").read_text(encoding="utf-8"))["flags"] == []
 
 
 def test_lower_and_upper_maps_are_written_where_they_are_asked_for(run, files, given):
@@ -172,9 +172,9 @@ def test_lower_and_upper_maps_are_written_where_they_are_asked_for(run, files, g
     assert done.code == 0, done.err
     assert "90 % of draws ml" in done.out
     assert run("apply", files.calibration, *files.predicted, "--out", files.root / "a", "--uncertainty").code == 0
-    volumes = json.loads((files.root / "a" / "volumes.json").read_text())["cases"]
+    volumes = json.loads((files.root / "a" / "volumes.json").read_text(encoding="utf-8"))["cases"]
     for case in CASES:
-        summary = json.loads((out / "summaries" / f"{case}.json").read_text())
+        summary = json.loads((out / "summaries" / f"{case}.json").read_text(encoding="utf-8"))
         assert set(summary["files"]) == {*MAPS, "lower", "upper"}
         for name in ("lower", "upper"):
             found = voxels(out / summary["files"][name])
@@ -192,7 +192,8 @@ def test_a_calibration_that_is_not_sure_of_anything(run, files, given):
     assert not (files.root / "p").exists()
     done = run("predict", *given, *options)
     assert done.code == 0, done.err
-    assert json.loads((files.root / "p" / "summaries" / "c1.json").read_text())["expected_interval"] is None
+    summary = json.loads((files.root / "p" / "summaries" / "c1.json").read_text(encoding="utf-8"))
+    assert summary["expected_interval"] is None
 
 
 def refused(done, message):

@@ -1,4 +1,6 @@
+import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -44,6 +46,22 @@ def test_several_structures_are_scored_by_one_command(study, capsys):
     assert found["protocol"] == "curvas-2024-corrected"
     assert {"consensus_dice_of_kidney", "crps_of_liver", "ece"} <= set(found["scores"])
     assert (study / "out" / "scores.csv").exists()
+
+
+def test_further_predictions_of_all_structures_are_scored_beside_the_first(study, capsys):
+    shutil.copytree(study / "member", study / "other")
+    given = ["--structures", "kidney=1,liver=2", "--repeats", "5", "--ceiling", "--predictions", str(study / "other")]
+    assert run(study, "--protocol", "curvas-2024-corrected", *given) == 0
+    assert "other − raw" in capsys.readouterr().out
+    with (study / "out" / "scores.csv").open(newline="") as stream:
+        rows = {(row["case"], row["prediction"]): {**row, "prediction": ""} for row in csv.DictReader(stream)}
+    assert len(rows) == 2 * 5
+    for case in ("c1", "c2"):
+        assert rows[case, "raw"] == rows[case, "other"]
+        assert rows[case, "raw_vs_others"] == rows[case, "other_vs_others"]
+    (study / "other" / "c2.npz").unlink()
+    assert run(study, "--protocol", "curvas-2024-corrected", *given) == 1
+    assert "the predictions 'other', case c2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from twintrack.compute import threads
 from twintrack.compute.blocks import BLOCK, blocks
-from twintrack.compute.threads import n_threads, share_blocks
+from twintrack.compute.threads import each, n_threads, share_blocks
 
 
 @pytest.mark.parametrize(("wanted", "given"), [("1", 1), (" 3 ", 3), ("99", 8)])
@@ -46,3 +46,12 @@ def test_an_error_in_a_thread_is_raised(monkeypatch):
 
     with pytest.raises(ValueError, match="broken"):
         share_blocks(fail, BLOCK * 40)
+
+
+@pytest.mark.parametrize("n", ["1", "3"])
+def test_each_item_is_done_and_the_first_error_raised(monkeypatch, n):
+    monkeypatch.setenv("OMP_NUM_THREADS", n)
+    assert each(lambda k: k * k, range(9)) == [k * k for k in range(9)]
+    assert each(lambda k: k, ()) == []
+    with pytest.raises(ZeroDivisionError, match="division"):
+        each(lambda k: 1 // k, [1, 0, "no number"])

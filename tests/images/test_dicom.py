@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from twintrack.errors import InputError
 from twintrack.images import read_volume, write_volume
-from twintrack.images.dicom import has_dicom, is_dicom, list_series, read_dicom_series
+from twintrack.images.dicom import has_dicom, is_dicom, list_series, read_dicom_series, stack_series
 
 from . import dicom_maker
 
@@ -219,3 +219,21 @@ def test_a_folder_without_dicom_is_said(tmp_path, folder):
     assert not is_dicom(folder / "none")
     with pytest.raises(InputError, match="holds no DICOM images"):
         read_dicom_series(folder)
+
+
+def test_a_stack_is_the_series_without_its_voxels(tmp_path, array, monkeypatch):
+    dicom_maker.write_series(tmp_path / "ct", array, cosines=OBLIQUE)
+    volume = read_dicom_series(tmp_path / "ct")
+    monkeypatch.setattr("twintrack.images.dicom.sitk.ReadImage", None)
+    stack = stack_series(tmp_path / "ct")
+    assert stack.grid == volume.grid
+    assert [one.path.name for one in stack.slices] == ["a5", "a4", "a3", "a2", "a1"]
+    assert stack.name == f"{tmp_path / 'ct'} (series 4: CT, abdomen, 5 files)"
+
+
+def test_colour_pictures_are_no_ct_whatever_they_call_themselves(tmp_path):
+    for k in range(3):
+        colour = np.zeros((6, 7, 3), np.uint8)
+        dicom_maker.write_slice(tmp_path / "ct" / f"a{k}", colour, position=(0, 0, 2.5 * k))
+    with pytest.raises(InputError, match="a CT is expected; series 4: colour picture, abdomen, 3 files"):
+        read_dicom_series(tmp_path / "ct")

@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 
 from twintrack.errors import InputError, OutputError, TwinTrackWarning
 from twintrack.images import Grid, Volume, read_volume, write_volume
-from twintrack.images.packing.compress import compress_metaimage, compress_nifti, compress_nrrd
+from twintrack.images.packing.compress import compress_metaimage, compress_nrrd
 
 ITK_ENDINGS = (".nii", ".nii.gz", ".mha", ".nrrd", ".seg.nrrd")
 ENDINGS = (*ITK_ENDINGS, ".npy", ".npz")
@@ -239,12 +239,12 @@ def test_a_temporary_folder_that_is_not_there_is_said_to_be_so(
     assert not (tmp_path / "a.nii.gz").exists()
 
 
-@pytest.mark.parametrize("compress", [compress_nifti, compress_metaimage, compress_nrrd])
+@pytest.mark.parametrize("compress", [compress_metaimage, compress_nrrd])
 @pytest.mark.parametrize("missing", [1, 300, 900])
 def test_what_a_full_disk_cut_short_is_not_compressed(
     tmp_path: Path, make_volume: Callable[..., Volume], compress: Callable[..., None], missing: int
 ) -> None:
-    ending = {compress_nifti: ".nii", compress_metaimage: ".mha", compress_nrrd: ".nrrd"}[compress]
+    ending = {compress_metaimage: ".mha", compress_nrrd: ".nrrd"}[compress]
     raw = tmp_path / f"a{ending}"
     sitk.WriteImage(sitk.GetImageFromArray(make_volume().array), str(raw))
     raw.write_bytes(raw.read_bytes()[:-missing])
@@ -290,3 +290,19 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(
     assert "Traceback" not in result.stderr  # the NIfTI library prints a line of its own
     assert sorted(folder.iterdir()) == sorted(paths)
     assert {path.read_text() for path in paths} == {"old"}
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".seg.nrrd"])
+def test_further_fields_stand_in_a_nrrd_header(tmp_path: Path, make_volume: Callable[..., Volume], ending: str) -> None:
+    volume = make_volume(dtype="uint8")
+    write_volume(tmp_path / f"a{ending}", volume, fields={"Segment0_Name": "größer = 1", "b": "2: 3"})
+    image = sitk.ReadImage(str(tmp_path / f"a{ending}"))
+    assert (image.GetMetaData("Segment0_Name"), image.GetMetaData("b")) == ("größer = 1", "2: 3")
+    assert (read_volume(tmp_path / f"a{ending}").array == volume.array).all()
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".npz"])
+def test_other_formats_refuse_further_fields(tmp_path: Path, make_volume: Callable[..., Volume], ending: str) -> None:
+    with pytest.raises(InputError, match="only .nrrd and .seg.nrrd can hold further fields"):
+        write_volume(tmp_path / f"a{ending}", make_volume(), fields={"a": "b"})
+    assert not list(tmp_path.glob("a*"))

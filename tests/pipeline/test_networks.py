@@ -94,6 +94,19 @@ def test_predicting_is_segmenting_and_applying(folder):
     assert {"torch", "nnunetv2"} <= summaries[0]["software"].keys()
 
 
+def test_a_worker_gives_the_files_of_this_process_with_one_thread(folder, tmp_path):
+    calibration = tt.load_calibration(folder / "calibration.json")
+    options = {"cts": find_cts([folder / "cts"]), "calibration": calibration}
+    opened = Segmenter(load_bundle(folder / "bundle"), device="cpu")
+    assert opened.networks.members  # loaded here, and again by the worker
+    alone = predict(segmenter=segmenter_of(folder / "bundle"), folder=tmp_path / "alone", **options)
+    apart = predict(segmenter=opened, folder=tmp_path / "apart", executor=tt.Processes(1), **options)
+    for one, other in zip(alone, apart, strict=True):
+        assert {**one, "seconds": None} == {**other, "seconds": None}
+        for path in one["files"].values():
+            assert (tmp_path / "alone" / path).read_bytes() == (tmp_path / "apart" / path).read_bytes()
+
+
 @pytest.mark.parametrize("place", ["given", "embedded"])
 def test_a_challenges_job_with_networks_needs_neither_network_nor_root(folder, tmp_path, place):
     prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--net"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import twintrack as tt
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.errors import CalibrationError, TwinTrackWarning
 from twintrack.pipeline.prediction import predict_case, raters_of
 

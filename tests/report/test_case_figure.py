@@ -9,7 +9,8 @@ from twintrack.calibration import fit
 from twintrack.cohort import Case
 from twintrack.errors import GeometryError, InputError
 from twintrack.images import Grid, Volume
-from twintrack.report.case_figure import LUNG, case_figure, figure_of
+from twintrack.images.windows import LUNG
+from twintrack.report.case_figure import case_figure, figure_of
 from twintrack.report.panels import agreement_levels, legend_lines
 
 

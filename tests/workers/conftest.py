@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 
 import twintrack as tt
 from twintrack.compute.executors import DaskCluster, Processes, Serial
+from twintrack.segmentation.cts import Ct, find_cts
 
 # Workers are given the search path of the process that starts them.
 sys.path.insert(0, str(Path(__file__).parent / "tasks"))
@@ -48,23 +49,32 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[tt.Case]:
 
 
 @pytest.fixture(scope="session")
-def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a scheduler with two worker processes, which are replaced when they die.
+def images(cases: list[tt.Case], tmp_path_factory: pytest.TempPathFactory) -> list[Ct]:
+    """A CT of each case."""
+    folder = tmp_path_factory.mktemp("cts")
+    for number, case in enumerate(cases):
+        array = np.random.default_rng(number).normal(40, 60, case.grid.shape).round().astype(np.int16)
+        array[0] = -1000
+        tt.write_volume(folder / f"{case.id}.nii.gz", tt.Volume(array, case.grid))
+    return find_cts([folder])
+
+
+@contextmanager
+def cluster(folder: Path, *worker_options: str, failures: int = 1) -> Iterator[str]:
+    """The address of a scheduler with worker processes, which are replaced when they die.
 
     All are processes of their own: in this one, Dask and the tests would wait for each other's children.
     """
-    pytest.importorskip("distributed")
-    folder = tmp_path_factory.mktemp("dask")
     file = folder / "scheduler.json"
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(failures),
         "DASK_TEMPORARY_DIRECTORY": str(folder),
     }
     parts = {
         "dask_scheduler": ["--port", "0", "--host", "127.0.0.1"],
-        "dask_worker": ["--nworkers", "2", "--nthreads", "1"],
+        "dask_worker": ["--nthreads", "1", *worker_options],
     }
     with ExitStack() as stack:
         log = stack.enter_context((folder / "log").open("w"))
@@ -76,10 +86,18 @@ def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stack.callback(running.wait)
             stack.callback(running.terminate)
         deadline = time.monotonic() + 60
-        while not file.exists():
+        while not (file.exists() and file.read_text().endswith("}")):  # it is not written at once
             assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)
         yield json.loads(file.read_text())["address"]
+
+
+@pytest.fixture(scope="session")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a scheduler with two worker processes."""
+    pytest.importorskip("distributed")
+    with cluster(tmp_path_factory.mktemp("dask"), "--nworkers", "2") as address:
+        yield address
 
 
 @pytest.fixture

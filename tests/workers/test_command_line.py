@@ -74,7 +74,7 @@ def alone(given, tmp_path_factory):
 
 def test_every_command_gives_the_same_files(given, how, alone, tmp_path):
     assert work_through(given, tmp_path, *how) == alone
-    assert len(alone) == 2 + 6 + 2 + 2
+    assert len(alone) == 2 + 6 + 2 + 4
 
 
 def test_a_case_that_cannot_be_read_is_left_out_by_name(given, cases, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,8 +16,13 @@ import worker_tasks as tasks
 
 from twintrack.compute.executors import DaskCluster, Outcome, Processes, Serial
 from twintrack.compute.executors.apart import attempt_apart
+from twintrack.compute.executors.cluster import _Carried
 from twintrack.errors import InputError, WorkerError
 
+from .conftest import cluster
+
+# Where all workers of the cluster have just died, those that take their place are waited for.
+pytestmark = pytest.mark.filterwarnings("ignore:the Dask scheduler has no worker")
 NUMBERS = list(range(9))
 
 
@@ -95,6 +101,30 @@ def test_several_processes_work_and_none_is_this_one():
     found = values(Processes(2).map(tasks.process_id, range(20)))
     assert len(set(found)) == 2
     assert os.getpid() not in found
+
+
+def test_a_worker_keeps_what_a_task_loads(workers, tmp_path):
+    task = tasks.KeepsWhatItLoads(tmp_path)
+    assert task.loaded == 2
+    (mine,) = tmp_path.iterdir()
+    mine.unlink()
+    del task.__dict__["loaded"]
+    assert values(workers.map(task, range(20))) == [2 * number for number in range(20)]
+    processes = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
+    assert len(set(processes)) == len(processes) <= 2
+
+
+def test_a_task_travels_without_what_it_has_loaded(tmp_path):
+    carried = _Carried(pickle.dumps(tasks.KeepsWhatItLoads(tmp_path)))
+    assert carried.task(3) == 6
+    other = pickle.loads(pickle.dumps(carried))
+    assert "loaded" in vars(carried.task)
+    assert "loaded" not in vars(other.task)
+
+
+def test_a_file_that_two_workers_write_at_once_is_whole(workers, tmp_path):
+    assert values(workers.map(tasks.WriteAgain(tmp_path / "same.nii.gz"), range(2))) == [0, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["same.nii.gz"]
 
 
 def test_a_worker_process_has_one_thread_unless_the_user_says_otherwise(monkeypatch):
@@ -261,6 +291,20 @@ def test_without_the_extra_it_is_said_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'twintrack\[dask\]'"), DaskCluster.connect("tcp://x:1"):
         pass
+
+
+def test_a_worker_beyond_its_memory_limit_is_ended_and_the_item_told(tmp_path):
+    """With a scheduler of its own, whose worker is given little."""
+    pytest.importorskip("distributed")
+    with (
+        cluster(tmp_path, "--nworkers", "1", "--memory-limit", "700MB", failures=0) as address,
+        DaskCluster.connect(address, timeout=60) as small,
+    ):
+        small.client.wait_for_workers(1, timeout=60)
+        found = list(small.map(tasks.eat_memory_at_three, range(5)))
+    assert [one.value for one in found] == [0, 1, 2, None, 4]
+    assert isinstance(found[3].error, WorkerError)
+    assert "out of memory?" in str(found[3].error)
 
 
 def test_serial_outcomes_are_made_when_they_are_asked_for():

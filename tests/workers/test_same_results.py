@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,22 @@ import pytest
 import worker_tasks as tasks
 
 import twintrack as tt
+from twintrack.calibration.learning_curve import learning_curve
+from twintrack.calibration.rater_sensitivity import rater_sensitivity
+from twintrack.calibration.writing.masks import write_masks
 from twintrack.calibration.writing.responses import write_responses
 from twintrack.cohort import map_cases
 from twintrack.errors import CohortError, InputError, TwinTrackWarning, WorkerError
 from twintrack.evaluation import evaluate_structures
+from twintrack.pipeline.validate_roi import validate_roi
+from twintrack.raters.effects import rater_effects
+from twintrack.raters.survey import survey
+from twintrack.segmentation.bundle import Bundle, MemberEntry, RoiSettings
+from twintrack.segmentation.bundle_files import load_bundle, write_bundle
+from twintrack.segmentation.segmenter import Segmenter
+
+# Where all workers of the cluster have just died, those that take their place are waited for.
+pytestmark = pytest.mark.filterwarnings("ignore:the Dask scheduler has no worker")
 
 
 @pytest.fixture(scope="session")
@@ -247,3 +260,58 @@ def test_a_worker_that_dies_before_it_writes_leaves_every_map(calibration, cases
     trees = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("alone", "workers")]
     assert trees[0] == trees[1]
     assert len(trees[0]) == len(cases) + 2
+
+
+# Surveys, raters, masks, learning curves, regions: each with a worker that dies in the middle
+
+
+@pytest.fixture(scope="session")
+def with_masks(cases):
+    return tt.fit(cases, method="isotonic", masks=True, replicates=0)
+
+
+def ask_everything(cases, calibration, segmenter, cts, folder, executor=None, again=lambda: None):
+    """Ask what walks through cases and writes no calibration or score; `again` is called before each."""
+    steps = [
+        lambda: asdict(survey(cases, executor=executor)),
+        lambda: asdict(rater_effects(cases, executor=executor)),
+        lambda: learning_curve(cases, method="isotonic", sizes=[4], repeats=1, executor=executor).model_dump_json(),
+        lambda: [str(path.name) for path in write_masks(calibration, cases, folder=folder, n=2, executor=executor)],
+        lambda: [asdict(one) for one in validate_roi(cases, segmenter=segmenter, cts=cts, executor=executor)],
+    ]
+    found = []
+    for step in steps:
+        again()
+        found.append(step())
+    return found, {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+def test_everything_else_is_the_same_also_where_a_worker_dies(cases, images, with_masks, several, tmp_path):
+    (tmp_path / "bundle").mkdir()
+    members = (MemberEntry(name="0", kind="precomputed", path="elsewhere"),)
+    bundle = Bundle(name="b", structure="s", members=members, roi=RoiSettings(margin=1.0, smallest=1.0))
+    write_bundle(tmp_path / "bundle", bundle)
+    segmenter = Segmenter(load_bundle(tmp_path / "bundle"), networks=tasks.Finder())
+    cts = {ct.id: ct for ct in images}
+    cases = [tt.Case(one.id, members=one.members, raters=one.raters) for one in cases]  # each a patient's own
+    alone = ask_everything(tt.Cohort(cases), with_masks, segmenter, cts, tmp_path / "alone")
+    mark, third = tmp_path / "killed", cases[2]
+    deadly = {"members": [tasks.DeadlySource(third.members[0], mark), third.members[1]]}
+    deadly["raters"] = {name: tasks.DeadlySource(source, mark) for name, source in third.raters.items()}
+    spoilt = tt.Cohort([*cases[:2], tt.Case("c2", **deadly), *cases[3:]])
+    deaths = []
+
+    def again():
+        deaths.append(mark.exists())
+        mark.unlink(missing_ok=True)
+
+    found = ask_everything(spoilt, with_masks, segmenter, cts, tmp_path / "workers", several, again)
+    assert found == alone
+    again()
+    assert deaths == [False] + 5 * [True]
+    assert len(found[1]) == len(cases) * 3 + 1
+
+
+def test_what_is_owed_to_each_rater_is_the_same(cases, dask):
+    alone = rater_sensitivity(cases, method="isotonic")
+    assert rater_sensitivity(cases, method="isotonic", executor=dask) == alone

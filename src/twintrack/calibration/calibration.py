@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing_extensions import Self
 
 from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
 from twintrack.calibration.guard.case_summary import CaseSummary
+from twintrack.calibration.guard.differences import differences, warn_of
 from twintrack.calibration.guard.guard import ShiftGuard
 from twintrack.calibration.methods import AnyMap, ConditionalMap
 from twintrack.calibration.outlines.field import RaterField
@@ -26,9 +26,10 @@ from twintrack.calibration.volumes.distribution import VolumeModel
 from twintrack.calibration.volumes.volume import VolumeEstimate, estimate_volume
 from twintrack.cohort import Case, CaseData
 from twintrack.cohort.checks import probability_array
-from twintrack.errors import CalibrationError, TwinTrackWarning
+from twintrack.errors import CalibrationError
 from twintrack.images import Volume
 from twintrack.images.atomic import write_text
+from twintrack.images.grid import Grid
 
 SCHEMA_VERSION = 4
 """Version of the file; raised when an older TwinTrack could not read a newer file. Version 1 had no `volume`, version 2
@@ -36,11 +37,6 @@ another one, no `selection`, no `guard` and no case-aware map, version 3 no `rat
 a case-aware map of other features, which is refused."""
 
 _FIRST_WITH_SCORES = 3  # version 2 kept drawn over expected volumes instead, which do not tell the scores
-
-SPACING_SLACK = 0.25
-"""A voxel size is outside the range of the fitted cases if it differs by more than this fraction. Scanners differ more
-than few cases show: at 0.1, one in fourteen further nodules lay outside the range of eight, at 0.25 one in 250; a voxel
-size that is wrong by a factor of two lay outside either way."""
 
 
 class Calibration(BaseModel):
@@ -114,11 +110,14 @@ class Calibration(BaseModel):
         checked = probability_array(Volume.from_array(plain, name="the array of probabilities"))
         return respond_in_place(np.array(checked).reshape(array.shape), self.map, pin_zero=self.pin_zero, roi=None)
 
-    def apply_and_flag(self, case: Case | CaseData) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    def apply_and_flag(
+        self, case: Case | CaseData, *, summary: CaseSummary | None = None
+    ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         """Turn a case's probabilities into responses, and say in what it is unlike the fitted cases.
 
         Args:
             case: A case (which is read), or its voxels.
+            summary: What the guard looks at, where it is known; made of the case otherwise.
 
         Returns:
             The responses as from `apply`, and the reasons as from `flags`.
@@ -129,7 +128,7 @@ class Calibration(BaseModel):
         Warns:
             TwinTrackWarning: If there is a reason, as `apply`.
         """
-        found = self._respond(case)
+        found = self._respond(case, summary=summary)
         return found.response, found.flags
 
     def respond(self, case: Case | CaseData, *, band: bool = False) -> CaseResponse:
@@ -206,14 +205,17 @@ class Calibration(BaseModel):
             )
 
     def _respond(
-        self, case: Case | CaseData, *, uncertainty: Uncertainty | None = None, band: bool = False
+        self,
+        case: Case | CaseData,
+        *,
+        uncertainty: Uncertainty | None = None,
+        band: bool = False,
+        summary: CaseSummary | None = None,
     ) -> CaseResponse:
         """Read, check, warn and respond; called by what the user calls, at whom the warning points."""
         data = self._read(case)
-        reasons = self.flags(data)
-        if reasons:
-            message = f"case {data.id} is unlike the cases of the calibration: {'; '.join(reasons)}"
-            warnings.warn(message, TwinTrackWarning, stacklevel=3)
+        reasons = self.flags(data, summary=summary)
+        warn_of(data.id, reasons, stacklevel=4)
         if isinstance(self.map, ConditionalMap):
             self._require_described(data)
         found = respond(data, self.map, pin_zero=self.pin_zero, uncertainty=uncertainty, band=band)
@@ -225,11 +227,12 @@ class Calibration(BaseModel):
         self.check(case)
         return case.read(raters=False)
 
-    def flags(self, case: Case | CaseData) -> tuple[str, ...]:
+    def flags(self, case: Case | CaseData, *, summary: CaseSummary | None = None) -> tuple[str, ...]:
         """Say in what a case is unlike those the calibration was fitted on; its responses are then not to be trusted.
 
         Args:
             case: A case (which is read), or its voxels; raters are not looked at.
+            summary: What the guard looks at, where it is known; made of the case otherwise.
 
         Returns:
             The reasons, in words: another number of members, a missing ROI, a voxel size outside the fitted range, and
@@ -240,8 +243,28 @@ class Calibration(BaseModel):
             TwinTrackError: If the case cannot be read, or its foreground is not the one the calibration was fitted for.
         """
         data = self._read(case)
-        found = [] if self.guard is None else self.guard.flags(CaseSummary.of(data))
-        return (*self._differences(data), *found)
+        known = (summary or CaseSummary.of(data)) if self.compares else None
+        return self.flags_of(known, grid=data.grid, n_members=len(data.members), has_roi=data.roi is not None)
+
+    @property
+    def compares(self) -> bool:
+        """Whether cases are compared with what the fitted ones looked like, so that their summary is needed."""
+        return self.guard is not None and self.guard.compares
+
+    def flags_of(self, summary: CaseSummary | None, *, grid: Grid, n_members: int, has_roi: bool) -> tuple[str, ...]:
+        """Say in what a case that is summarised is unlike those the calibration was fitted on; see `flags`.
+
+        Args:
+            summary: The case's; None where the calibration does not compare it (`compares`).
+            grid: Where its voxels lie.
+            n_members: Number of its members.
+            has_roi: Whether it has an ROI.
+
+        Returns:
+            The reasons.
+        """
+        found = [] if self.guard is None or summary is None else self.guard.flags(summary)
+        return (*differences(self.provenance, grid, n_members=n_members, has_roi=has_roi), *found)
 
     def estimate_volume(self, response: NDArray[Any], *, voxel_volume: float) -> VolumeEstimate:
         """Estimate the volume of a case, with the distribution and the interval of a further rater's.
@@ -301,21 +324,6 @@ class Calibration(BaseModel):
                 f"case {data.id}: its voxel size is {'' if data.grid.known else 'not '}known, that of the fitted "
                 f"cases was {'' if fitted.spacing_range else 'not '}known; a case-aware calibration measures in mm"
             )
-
-    def _differences(self, data: CaseData) -> list[str]:
-        """Compare a case with the record of the fitted ones."""
-        fitted = self.provenance
-        unlike = []
-        if len(data.members) not in fitted.members:
-            unlike.append(f"it has {len(data.members)} members, the fitted cases {list(fitted.members)}")
-        if fitted.roi and data.roi is None:
-            unlike.append("it has no ROI, the fitted cases had one")
-        sizes = data.grid.spacing
-        if data.grid.known and len(fitted.spacing_range) == len(sizes):
-            low, high = (np.array(bound) for bound in zip(*fitted.spacing_range, strict=True))
-            if (sizes < low * (1 - SPACING_SLACK)).any() or (sizes > high * (1 + SPACING_SLACK)).any():
-                unlike.append(f"its voxel size {sizes} mm is outside the fitted range {fitted.spacing_range}")
-        return unlike
 
     def save(self, path: Path | str) -> None:
         """Write the calibration as JSON; the file appears whole or not at all.

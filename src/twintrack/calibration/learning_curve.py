@@ -16,6 +16,7 @@ from twintrack.calibration.sample import CaseSample
 from twintrack.calibration.selection.losses import TERMS
 from twintrack.calibration.selection.selected import AUTO, CASE_AWARE
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError
 
 TOLERANCE = 0.02
@@ -85,6 +86,7 @@ def learning_curve(
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
     fit_progress: FitProgress | None = None,
+    executor: Executor | None = None,
 ) -> LearningCurve:
     """Measure how a calibration's losses on new patients fall with the number of cases, and extrapolate.
 
@@ -100,6 +102,7 @@ def learning_curve(
         on_bad: Called with a case that cannot be used and the reason; it is then left out. None: raise.
         progress: Wraps the cases to show progress.
         fit_progress: Wraps the fits to show progress.
+        executor: Who reads the cases (`twintrack.compute.executors`); None: this process, which fits in any case.
 
     Returns:
         The curve. It does not depend on the order of the cases.
@@ -110,10 +113,8 @@ def learning_curve(
     """
     _check(method, repeats, tolerance)
 
-    def one(case: Case, data: CaseData) -> tuple[str, str, CaseSample]:
-        return case.patient, case.id, CaseSample.of(case, data)
-
-    found = sorted(map_cases(one, cases, label="Reading", on_bad=on_bad, progress=progress), key=lambda row: row[:2])
+    walk = map_cases(_sample, cases, label="Reading", on_bad=on_bad, progress=progress, executor=executor)
+    found = sorted(walk, key=lambda row: row[:2])
     samples = [sample for _, _, sample in found]
     return curve_of_samples(
         samples,
@@ -124,6 +125,10 @@ def learning_curve(
         seed=seed,
         fit_progress=fit_progress,
     )
+
+
+def _sample(case: Case, data: CaseData) -> tuple[str, str, CaseSample]:
+    return case.patient, case.id, CaseSample.of(case, data)
 
 
 def curve_of_samples(

@@ -17,6 +17,7 @@ from twintrack.calibration.fit import fit
 from twintrack.calibration.target import RESPONSE, Target
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
 from twintrack.compute.blocks import blocks, flat
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, CohortError, TwinTrackError, TwinTrackWarning
 
 
@@ -69,6 +70,7 @@ def rater_sensitivity(
     *,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
     **fit_options: Any,
 ) -> list[DroppedRater]:
     """Leave each rater out in turn, and say how the responses change.
@@ -83,6 +85,7 @@ def rater_sensitivity(
         cases: Cases with members (or a probability) and raters.
         on_bad: Called with a case that cannot be used and the reason; it is then left out throughout. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads the cases (`twintrack.compute.executors`); None: this process.
         **fit_options: Whatever else `twintrack.fit` takes: method, target, weighting, …
 
     Returns:
@@ -109,7 +112,7 @@ def rater_sensitivity(
 
     cohort = Cohort(cases)
     # Maps of resampled patients are not looked at here.
-    fit_options = {"replicates": 0, **fit_options}
+    fit_options = {"replicates": 0, "executor": executor, **fit_options}
     with_all = fit(cohort, on_bad=note, progress=progress, **fit_options)
     good = [case for case in cohort if case.id not in bad]
     raters = Counter(name for case in good for name in case.raters)
@@ -117,10 +120,8 @@ def rater_sensitivity(
         raise CohortError(f"to leave a rater out, at least two are needed; the cases have {', '.join(raters)}")
     without = [fit(_without(good, rater), progress=progress, **fit_options) for rater in raters]
 
-    def compare(_: Case, data: CaseData) -> _Compared:
-        return _compare(data, with_all, without)
-
-    compared = list(map_cases(compare, good, label="Comparing", raters=False, progress=progress))
+    compare = _Compare(with_all, tuple(without))
+    compared = list(map_cases(compare, good, label="Comparing", raters=False, progress=progress, executor=executor))
     return _summarise(good, raters, compared, by_case=with_all.provenance.weighting == "cases")
 
 
@@ -136,18 +137,25 @@ def _without(cases: Sequence[Case], rater: str) -> list[Case]:
     return kept
 
 
-def _compare(data: CaseData, with_all: Calibration, without: Sequence[Calibration]) -> _Compared:
-    inside = flat(_counts(data, pin_zero=with_all.pin_zero))
-    with warnings.catch_warnings():
-        # Fitted without some of the cases, a calibration may find one of those unlike its own.
-        warnings.simplefilter("ignore", TwinTrackWarning)
-        response = flat(with_all.apply(data))
-        # One changed map at a time: it is let go before the next is made.
-        found = [_differ(response, flat(calibration.apply(data)), inside) for calibration in without]
-    largest, squares, totals = np.array(found).T
-    size = data.grid.voxel_volume
-    volume = float(response.sum(dtype=np.float64)) * size
-    return _Compared(int(np.count_nonzero(inside)), volume, largest, squares, totals * size)
+@dataclass(frozen=True, eq=False)
+class _Compare:
+    """Applies all calibrations to a case."""
+
+    with_all: Calibration
+    without: tuple[Calibration, ...]
+
+    def __call__(self, _: Case, data: CaseData) -> _Compared:
+        inside = flat(_counts(data, pin_zero=self.with_all.pin_zero))
+        with warnings.catch_warnings():
+            # Fitted without some of the cases, a calibration may find one of those unlike its own.
+            warnings.simplefilter("ignore", TwinTrackWarning)
+            response = flat(self.with_all.apply(data))
+            # One changed map at a time: it is let go before the next is made.
+            found = [_differ(response, flat(calibration.apply(data)), inside) for calibration in self.without]
+        largest, squares, totals = np.array(found).T
+        size = data.grid.voxel_volume
+        volume = float(response.sum(dtype=np.float64)) * size
+        return _Compared(int(np.count_nonzero(inside)), volume, largest, squares, totals * size)
 
 
 def _counts(data: CaseData, *, pin_zero: bool) -> NDArray[np.bool_]:

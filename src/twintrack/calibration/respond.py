@@ -20,7 +20,7 @@ from twintrack.calibration.methods import AnyMap, ConditionalMap, ResponseMap
 from twintrack.calibration.methods.knots import KnotMap
 from twintrack.calibration.tally import CaseTally
 from twintrack.calibration.uncertainty import Uncertainty
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.cohort import CaseData
 from twintrack.compute.blocks import blocks, flat
 from twintrack.compute.levels import level_histogram
@@ -108,9 +108,7 @@ def _respond_curve(
     data: CaseData, fitted: ResponseMap, uncertainty: Uncertainty, *, pin_zero: bool, band: bool
 ) -> CaseResponse:
     probability = data.probability()
-    histogram = level_histogram(probability)
-    if data.roi is not None:
-        histogram[0] -= np.count_nonzero(data.roi == 0)
+    histogram = inside_histogram(probability, data.roi)
 
     def by(one: Callable[[NDArray[Any]], NDArray[np.float64]], p: NDArray[np.float32]) -> NDArray[np.float32]:
         return respond_in_place(p, one, pin_zero=pin_zero, roi=data.roi)
@@ -120,8 +118,45 @@ def _respond_curve(
         low, high = curve_band(uncertainty)
         lower = by(low, probability.copy())
         found = ResponseBand.around(response, lower=lower, upper=by(high, probability))
+    interval = curve_interval(
+        histogram, uncertainty, pin_zero=pin_zero, expected=_expected(response), voxel_volume=data.grid.voxel_volume
+    )
+    return CaseResponse(response, interval=interval, band=found)
+
+
+def inside_histogram(probability: NDArray[np.float32], roi: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+    """Count the voxels inside the ROI by level.
+
+    Args:
+        probability: float32 in [0, 1], exactly 0 outside the ROI.
+        roi: Mask of that shape; None: all are inside.
+
+    Returns:
+        `N_LEVELS` counts.
+    """
+    histogram = level_histogram(probability)
+    if roi is not None:
+        histogram[0] -= np.count_nonzero(roi == 0)
+    return histogram
+
+
+def curve_interval(
+    histogram: NDArray[np.int64], uncertainty: Uncertainty, *, pin_zero: bool, expected: float, voxel_volume: float
+) -> ExpectedInterval:
+    """Say how sure the expected volume of a case is, by maps of the probability alone.
+
+    Args:
+        histogram: As from `inside_histogram`.
+        uncertainty: The maps of other draws.
+        pin_zero: Whether a probability of exactly 0 keeps response 0.
+        expected: The expected volume by the map itself, in voxels.
+        voxel_volume: Volume of a voxel in mm³.
+
+    Returns:
+        The interval in mm³.
+    """
     volumes = curve_volumes(uncertainty, CaseTally.of(histogram[:, np.newaxis], {}), pin_zero=pin_zero)
-    return CaseResponse(response, interval=_interval(volumes, _expected(response), data), band=found)
+    return ExpectedInterval.of(volumes * voxel_volume, expected=expected * voxel_volume)
 
 
 def _respond_aware(data: CaseData, fitted: ConditionalMap, uncertainty: Uncertainty, *, band: bool) -> CaseResponse:
@@ -140,15 +175,11 @@ def _respond_aware(data: CaseData, fitted: ConditionalMap, uncertainty: Uncertai
         around = ResponseBand.around(response, lower=lower, upper=upper)
     more = np.zeros(len(uncertainty.replicates)) if seen is None else seen.more_volume()
     expected = _expected(response)
-    return CaseResponse(response, interval=_interval(expected + more, expected, data), band=around)
+    size = data.grid.voxel_volume
+    interval = ExpectedInterval.of((expected + more) * size, expected=expected * size)
+    return CaseResponse(response, interval=interval, band=around)
 
 
 def _expected(response: NDArray[np.float32]) -> float:
     """Give the expected volume in voxels."""
     return VolumeSummary.of(response).expected
-
-
-def _interval(volumes: NDArray[np.float64], expected: float, data: CaseData) -> ExpectedInterval:
-    """Make an interval in mm³ of volumes in voxels."""
-    size = data.grid.voxel_volume
-    return ExpectedInterval.of(volumes * size, expected=expected * size)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.calibration.curve import Curve
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.compute.levels import N_LEVELS, level_values
 
 CoarseCounts: TypeAlias = NDArray[np.float64]

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit
 
 from twintrack.calibration.conditional.reference import shipped_reference
 from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
@@ -151,7 +151,7 @@ def _few_knots(fitted: AnyMap) -> AnyMap:
     """Keep a map with many numbers at some points only: more are not needed to say how far maps differ."""
     if not isinstance(fitted, KnotMap) or len(fitted.probability) <= _KNOTS:
         return fitted
-    knots = np.concatenate([[0.0], expit(_LOGITS), [1.0]])
+    knots = np.concatenate([[0.0], scipy.special.expit(_LOGITS), [1.0]])
     response = np.maximum.accumulate(np.clip(np.round(fitted(knots), _DIGITS), 0, 1))
     return IsotonicMap(probability=tuple(knots.tolist()), response=tuple(response.tolist()))
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PROTOCOLS = {"pdacvi": "pdacvi-official", "response": "response"}
 """Folder of the scores, and the protocol they follow."""
 
+REPORTED = "response"
+"""Which of them the report is made of."""
+
 _SHAPE = (72, 128, 128)
 """Longer than phantoms are by default: the benchmark's own calibration error has no meaning where a tumour lies within
 20 slices of the lower end of the CT."""
@@ -76,11 +79,13 @@ def command(
         }
     with _step("drawing a case"):
         picture, words = _draw(part("test"), calibration, found["pdacvi"], out / "case.png")
+    with _step("making the report"):
+        report = _report(out / "scores" / REPORTED, file, out / "report.html")
     for one in found.values():
         show_scores(one.summary)
-    output.print(f"{picture} shows {words}.")
+    output.print(f"{picture} shows {words}; {report} shows all of it: open it in a browser.")
     output.print("Phantoms and simulated raters: the figures show that it works, not how well on patients.")
-    show_written([file, written, *(out / "scores" / name for name in found), picture])
+    show_written([file, written, *(out / "scores" / name for name in found), picture, report])
     console.print(f"the demo took {perf_counter() - began:.0f} s", highlight=False)
 
 
@@ -165,16 +170,23 @@ def _predict(segmenter: Segmenter | None, calibration: Calibration, cases: Cohor
 def _score(cases: Cohort, calibration: Calibration, protocol: str, folder: Path, seed: int) -> Evaluation:
     from twintrack.evaluation import evaluate, write_evaluation  # noqa: PLC0415  (keeps --help fast)
 
-    found = evaluate(cases, calibration=calibration, protocol=protocol, seed=seed, progress=track)
+    details = protocol == PROTOCOLS[REPORTED]
+    found = evaluate(cases, calibration=calibration, protocol=protocol, seed=seed, details=details, progress=track)
     write_evaluation(found, folder)
     return found
 
 
+def _report(scores: Path, calibration: Path, file: Path) -> Path:
+    from twintrack.report.html.page import write_report  # noqa: PLC0415  (keeps --help fast)
+
+    return write_report(scores, file, calibration=calibration, title="TwinTrack on CT phantoms")
+
+
 def _draw(cases: Cohort, calibration: Calibration, found: Evaluation, file: Path) -> tuple[Path, str]:
     """Draw the case whose raw Dice is the median; give the file, and in words which case that is."""
+    from twintrack.evaluation.choice import median_case  # noqa: PLC0415
     from twintrack.evaluation.predictions import RAW  # noqa: PLC0415  (keeps --help fast)
     from twintrack.report.case_figure import figure_of  # noqa: PLC0415
-    from twintrack.report.choice import median_case  # noqa: PLC0415
     from twintrack.report.save import save_figure  # noqa: PLC0415
 
     chosen, dice = median_case(found.per_case, score="dsc_staple", prediction=RAW)

@@ -18,10 +18,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from typing_extensions import Self
 
-from twintrack.cohort import Case
 from twintrack.errors import TwinTrackError
 
+
+class Named(Protocol):
+    """A case, or whatever else has an id: what is counted and can be left out."""
+
+    @property
+    def id(self) -> str:
+        """What it is called."""
+
+
 Fit = TypeVar("Fit")
+Tracked = TypeVar("Tracked", bound=Named)
 
 console = Console(stderr=True)
 """Messages and progress."""
@@ -32,7 +41,7 @@ _PLAIN_STEPS = 10
 _WIDEST = 10_000
 
 
-def track(cases: Sequence[Case], label: str) -> Iterator[Case]:
+def track(cases: Sequence[Tracked], label: str) -> Iterator[Tracked]:
     """Give the cases on while showing progress: a bar on a terminal, a few plain lines elsewhere."""
     with counting(label, len(cases)) as done:
         for case in cases:
@@ -69,14 +78,6 @@ def _plain_counter(label: str, total: int, what: str) -> Callable[[str], None]:
             console.print(f"{label}: {n} of {total} {what}", highlight=False)
 
     return done
-
-
-class Named(Protocol):
-    """A case, or whatever else has an id: what can be left out."""
-
-    @property
-    def id(self) -> str:
-        """What it is called."""
 
 
 class Skipped:

@@ -24,6 +24,8 @@ def command(
     split: options.Split = None,
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Read everything once and report it. Exits with 1 if a case cannot be used.
@@ -42,9 +44,9 @@ def command(
         rater_labels=rater_labels,
         skip_bad=True,
     )
-    with Skipped() as bad:
+    with Skipped() as bad, options.executor_from(workers, scheduler) as executor:
         try:
-            found = survey(cohort, on_bad=bad, progress=track)
+            found = survey(cohort, on_bad=bad, progress=track, executor=executor)
         except CohortError:
             if json:
                 show_json({"cases": 0, "problems": bad.reasons})

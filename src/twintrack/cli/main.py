@@ -19,6 +19,7 @@ from twintrack.cli import (
     bundle,
     compare,
     demo,
+    dicom,
     evaluate,
     fit,
     grand_challenge,
@@ -26,12 +27,14 @@ from twintrack.cli import (
     masks,
     predict,
     raters,
+    report,
     sample_size,
     segment,
     tabulate,
     train,
     triage,
     validate_roi,
+    view,
 )
 from twintrack.cli.arguments import spread
 from twintrack.cli.display import console
@@ -74,12 +77,15 @@ for module in (
     apply,
     masks,
     evaluate,
+    report,
     compare,
     demo,
     segment,
     predict,
+    dicom,
     validate_roi,
     train,
+    view,
     grand_challenge,
 ):
     app.command(name=module.__name__.rpartition(".")[2].replace("_", "-"))(_interruptible(module.command))

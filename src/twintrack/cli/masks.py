@@ -28,6 +28,8 @@ def command(
         str, typer.Option("--format", help="nii.gz, nii, mha, nrrd, npy or npz; the geometry is the input's.")
     ] = "nii.gz",
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Draw plausible masks: each like one rater's, and over many masks as often 1 at a voxel as the response says.
@@ -47,7 +49,7 @@ def command(
         members=members, roi=roi, cases=cases, split=split, foreground=foreground, skip_bad=skip_bad
     )
     flagged, drawn = Flagged(), dict[str, Mapping[str, Any]]()
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         written = write_masks(
             fitted,
             cohort,
@@ -59,6 +61,7 @@ def command(
             on_drawn=lambda case, record: drawn.update({case.id: record}),
             on_bad=skipped if skip_bad else None,
             progress=track,
+            executor=executor,
         )
         if not written:
             raise CohortError("there is nothing to write: every case was skipped")

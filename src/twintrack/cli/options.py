@@ -37,6 +37,15 @@ Vessels: TypeAlias = Annotated[
     Path | None,
     typer.Option("--vessels", help="Folder with vessel labels for pdacvi: CASE.nii.gz or CASE/vessels.nii.gz."),
 ]
+Images: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--images",
+        help="Folders with the CTs that pictures are drawn on: CASE.nii.gz, CASE_0000.nii.gz or CASE/image.nii.gz; "
+        "image.nii.gz beside the raters' masks is found without it.",
+        metavar="DIR [DIR ...]",
+    ),
+]
 Cases: TypeAlias = Annotated[
     Path | None,
     typer.Option("--cases", help="CSV with a column 'case' that selects cases; may hold patient, split and files."),
@@ -91,6 +100,7 @@ def cohort_from(
     members: list[Path] | None = None,
     roi: Path | None = None,
     vessels: Path | None = None,
+    images: list[Path] | None = None,
     cases: Path | None = None,
     split: str | None = None,
     foreground: str | None = None,
@@ -111,9 +121,10 @@ def cohort_from(
         members=members or (),
         roi=roi,
         vessels=vessels,
+        images=images or (),
         cases=cases,
         split=split,
-        foreground=_words(foreground),
+        foreground=words(foreground),
         rater_labels=_numbers(rater_labels),
     )
     if not skip_bad:
@@ -146,7 +157,8 @@ def require_folder_of(file: Path) -> None:
         raise OutputError(f"cannot write {file}: it is a folder; name a file")
 
 
-def _words(text: str | None) -> list[str | int] | None:
+def words(text: str | None) -> list[str | int] | None:
+    """Take apart "word,word"; None where there is none."""
     return [word.strip() for word in text.split(",") if word.strip()] if text else None
 
 

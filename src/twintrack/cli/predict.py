@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from twintrack.cli import options, segment_options
 from twintrack.cli.display import Skipped, message, show_json, show_table, show_written
 from twintrack.cli.flagged import Flagged
-from twintrack.errors import CohortError
+from twintrack.errors import CohortError, InputError
+
+if TYPE_CHECKING:
+    from twintrack.segmentation.cts import Ct
+    from twintrack.segmentation.stream import OnBadCt
 
 
 def command(
@@ -38,10 +42,18 @@ def command(
         ),
     ] = None,
     uncertainty: options.UncertaintyMaps = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom", help="Also write DICOM objects and their twins, as `twintrack dicom` does; every CT is a series."
+        ),
+    ] = False,
     ending: segment_options.Ending = "nii.gz",
     trust_checkpoint: segment_options.TrustCheckpoint = False,
     overwrite: segment_options.Overwrite = False,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Predict CTs: at each voxel the fraction of experts who would label it, on the CT's own grid.
@@ -53,7 +65,7 @@ def command(
 
     Example: `twintrack predict ct.nii.gz --models bundle --calibration calibration.json --out predicted`
     """
-    from twintrack.cli.stages import Stages  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.cli.stages import watching  # noqa: PLC0415  (keeps --help fast)
     from twintrack.pipeline.embedded import embedded_bundle  # noqa: PLC0415
     from twintrack.pipeline.predict import load_calibration_of, predict  # noqa: PLC0415
     from twintrack.segmentation.cts import find_cts  # noqa: PLC0415
@@ -68,7 +80,14 @@ def command(
         models, margin=margin, device=device, threads=threads, trust_checkpoint=trust_checkpoint
     )
     fitted = load_calibration_of(segmenter.bundle, calibration)
-    with Skipped() as skipped, Stages("Predicting") as stages:
+    structure = segmenter.bundle.bundle.structure
+    with (
+        Skipped() as skipped,
+        options.executor_from(workers, scheduler) as executor,
+        watching("Predicting", executor) as (on_stage, progress),
+    ):
+        if dicom:
+            cts = _require_dicom(cts, out, structure=structure, ending=ending, on_bad=skipped if skip_bad else None)
         summaries = predict(
             cts,
             segmenter=segmenter,
@@ -79,12 +98,15 @@ def command(
             band=uncertainty,
             ending=ending,
             resume=not overwrite,
-            on_stage=stages.on_stage,
+            executor=executor,
+            on_stage=on_stage,
             on_bad=skipped if skip_bad else None,
-            progress=stages.progress,
+            progress=progress,
         )
         if not summaries:
             raise CohortError("there is nothing to write: every CT was skipped")
+    if dicom:
+        _write_dicom(cts, summaries, out, structure=structure)
     if json:
         show_json({"cases": summaries, "skipped": skipped.reasons})
         return
@@ -93,6 +115,26 @@ def command(
     flagged.reasons = {summary["case"]: summary["flags"] for summary in summaries if summary["flags"]}
     flagged.show(n_cases=len(summaries), where=str(out / "summaries"), calibration=fitted)
     show_written([f"{len(summaries)} cases into {out}"])
+
+
+def _require_dicom(cts: list[Ct], out: Path, *, structure: str, ending: str, on_bad: OnBadCt | None) -> list[Ct]:
+    """Check, before anything is predicted, that DICOM objects can be made of it."""
+    from twintrack.report.dicom.extra import require_dicom_extra  # noqa: PLC0415  (keeps --help fast)
+
+    require_dicom_extra()
+    from twintrack.pipeline.predicted_dicom import require_dicom_series  # noqa: PLC0415  (imports the extra)
+
+    if ending == ".npy":
+        raise InputError("--dicom needs maps that say where they lie; --format npy does not")
+    return require_dicom_series(cts, out, structure=structure, on_bad=on_bad)
+
+
+def _write_dicom(cts: list[Ct], summaries: list[dict[str, Any]], out: Path, *, structure: str) -> None:
+    from twintrack.pipeline.predicted_dicom import write_predicted_dicom  # noqa: PLC0415  (imports the extra)
+
+    write_predicted_dicom(
+        cts, summaries, out, structure=structure, on_stage=lambda stage: message(f"DICOM objects: {stage}")
+    )
 
 
 def show_predictions(summaries: list[dict[str, Any]]) -> None:

@@ -39,6 +39,8 @@ def command(
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Give each rater's sensitivity and specificity over all cases, with standard errors.
@@ -64,13 +66,13 @@ def command(
         rater_labels=rater_labels,
         skip_bad=skip_bad,
     )
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         on_bad = skipped if skip_bad else None
         # The rates come first: one reading tells whether the names can mean persons, before a fit for each of them.
-        found = rater_effects(cohort, margin_mm=margin, on_bad=on_bad, progress=track)
+        found = rater_effects(cohort, margin_mm=margin, on_bad=on_bad, progress=track, executor=executor)
         dropped = None
         if any(case.members for case in cohort):
-            dropped = rater_sensitivity(cohort, method=method, on_bad=on_bad, progress=track)
+            dropped = rater_sensitivity(cohort, method=method, on_bad=on_bad, progress=track, executor=executor)
     if json:
         show_json({**_rates(found), "without": _without(method, dropped), "skipped": skipped.reasons, "note": PERSONS})
         return

@@ -48,6 +48,8 @@ def command(
     foreground: options.Foreground = None,
     rater_labels: options.RaterLabels = None,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Say how many more calibration cases would help, and by how much.
@@ -72,7 +74,7 @@ def command(
         rater_labels=rater_labels,
         skip_bad=skip_bad,
     )
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         curve = learning_curve(
             cohort,
             method=method,
@@ -83,6 +85,7 @@ def command(
             on_bad=skipped if skip_bad else None,
             progress=track,
             fit_progress=track_fits,
+            executor=executor,
         )
         written = _write(curve, out) if out else []
     if json:

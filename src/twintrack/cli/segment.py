@@ -24,6 +24,8 @@ def command(
     overwrite: segment_options.Overwrite = False,
     ending: segment_options.Ending = "nii.gz",
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Segment CTs: each member's probability inside the region of interest, on the CT's own grid.
@@ -33,7 +35,7 @@ def command(
 
     Example: `twintrack segment ct.nii.gz --models bundle --out segmented`
     """
-    from twintrack.cli.stages import Stages  # noqa: PLC0415  (keeps --help fast)
+    from twintrack.cli.stages import watching  # noqa: PLC0415  (keeps --help fast)
     from twintrack.segmentation.cts import find_cts  # noqa: PLC0415
     from twintrack.segmentation.stream import require_other_files, segment_cts  # noqa: PLC0415
 
@@ -44,7 +46,11 @@ def command(
     segmenter = segment_options.open_segmenter(
         models, margin=margin, device=device, threads=threads, trust_checkpoint=trust_checkpoint
     )
-    with Skipped() as skipped, Stages("Segmenting") as stages:
+    with (
+        Skipped() as skipped,
+        options.executor_from(workers, scheduler) as executor,
+        watching("Segmenting", executor) as (on_stage, progress),
+    ):
         records = segment_cts(
             cts,
             segmenter=segmenter,
@@ -52,9 +58,10 @@ def command(
             rois=rois,
             ending=ending,
             resume=not overwrite,
-            on_stage=stages.on_stage,
+            executor=executor,
+            on_stage=on_stage,
             on_bad=skipped if skip_bad else None,
-            progress=stages.progress,
+            progress=progress,
         )
         if not records:
             raise CohortError("there is nothing to write: every CT was skipped")

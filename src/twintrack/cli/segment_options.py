@@ -39,7 +39,12 @@ Device: TypeAlias = Annotated[
     str, typer.Option("--device", help="auto (cuda, then mps, then cpu), or cuda, cuda:1, mps, cpu.")
 ]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option("--threads", help="Threads on the CPU. Default: as many as there are cores.", min=1)
+    int | None,
+    typer.Option(
+        "--threads",
+        help="Threads on the CPU, on which the last bits depend. Default: as many as there are cores; of a worker, 1.",
+        min=1,
+    ),
 ]
 TrustCheckpoint: TypeAlias = Annotated[
     bool,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typing_extensions import Self
 
-from twintrack.cli.display import console
+from twintrack.cli.display import console, track
+from twintrack.compute.executors import Executor
 from twintrack.segmentation.cts import Ct
+from twintrack.segmentation.stream import CtProgress
 
 
 class Stages:
@@ -50,3 +53,21 @@ class Stages:
             console.print(text, highlight=False, soft_wrap=True)
         for task in self._bar.task_ids:
             self._bar.update(task, description=text)
+
+
+@contextmanager
+def watching(label: str, executor: Executor | None) -> Iterator[tuple[Callable[[str], None] | None, CtProgress]]:
+    """Show progress for the time of a block: stages where this process works, else the number of cases done.
+
+    Args:
+        label: What is being done.
+        executor: Who does it.
+
+    Yields:
+        What to call with stages, and what to wrap the CTs with.
+    """
+    if executor is not None:
+        yield None, lambda cts: track(cts, label)
+        return
+    with Stages(label) as stages:
+        yield stages.on_stage, stages.progress

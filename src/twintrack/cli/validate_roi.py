@@ -39,6 +39,8 @@ def command(
     threads: segment_options.Threads = None,
     trust_checkpoint: segment_options.TrustCheckpoint = False,
     skip_bad: options.SkipBad = False,
+    workers: options.Workers = None,
+    scheduler: options.Scheduler = None,
     json: options.Json = False,
 ) -> None:
     """Report the recall of the region of interest on labelled cases: what lies outside it can never be found.
@@ -54,7 +56,7 @@ def command(
     segmenter = segment_options.open_segmenter(
         models, margin=None, device=device, threads=threads, trust_checkpoint=trust_checkpoint
     )
-    with Skipped() as skipped:
+    with Skipped() as skipped, options.executor_from(workers, scheduler) as executor:
         recalls = validate_roi(
             cohort,
             segmenter=segmenter,
@@ -62,6 +64,7 @@ def command(
             cts=cts,
             on_bad=skipped if skip_bad else None,
             progress=track,
+            executor=executor,
         )
         summaries = summarise(recalls)
     if json:

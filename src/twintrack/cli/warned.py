@@ -35,7 +35,7 @@ class Warned:
     def __exit__(self, *_: object) -> None:
         for kind, cases in self.cases.items():
             if len(cases) > 1:
-                what = escape(kind.removeprefix(": "))
+                what = escape(kind.lstrip(": "))
                 console.print(
                     f"[yellow]warning:[/] the same in {len(cases) - 1} more cases: {what}",
                     highlight=False,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.cohort.checks import common_grid, mask_array, probability_array
-from twintrack.cohort.sources import AnySource, Source, as_source
+from twintrack.cohort.sources import AnySource, RemoteSource, Source, as_source
 from twintrack.compute.blocks import blocks, flat, mean_of
-from twintrack.errors import CohortError, InputError
+from twintrack.compute.threads import each
+from twintrack.errors import CohortError, InputError, MissingExtraError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
+from twintrack.images.packing.unpack import scratch_folder
 
 MAX_RATERS = 255
 """Votes are counted in one byte per voxel."""
@@ -55,18 +60,14 @@ class CaseData:
         """
         rows = [flat(member) for member in self.members]
         inside = None if self.roi is None else flat(self.roi)
-        out = np.empty(rows[0].size, np.float32)
-        for part in blocks(out.size):
-            out[part] = mean_of(rows, part)
-            if inside is not None:
-                out[part][inside[part] == 0] = 0
-        return out.reshape(self.grid.shape)
+        return mean_inside(rows, inside).reshape(self.grid.shape)
 
 
 class Case:
     """One examination. Nothing is read from disk before `read`.
 
-    Each volume may be an array, a `Volume`, the path of an image file, or a source (`twintrack.cohort.sources`).
+    Each volume may be an array, a `Volume`, the path or the address of an image file (`twintrack.images.remote`), or a
+    source (`twintrack.cohort.sources`).
 
     Args:
         id: Name of the case, unique in its cohort.
@@ -187,6 +188,20 @@ class Case:
             InputError: If a file cannot be read, a probability is outside [0, 1] or a mask is not binary.
             GeometryError: If two volumes do not lie on the same grid.
         """
+        self.require(members=members, raters=raters)
+        with naming(self.id):
+            return self._read(members=members, raters=raters, vessels=vessels)
+
+    def require(self, *, members: bool, raters: bool) -> None:
+        """Refuse a case that lacks what is needed, before anything is read.
+
+        Args:
+            members: Whether members are needed.
+            raters: Whether raters are needed.
+
+        Raises:
+            CohortError: If the case has a known problem, or lacks them.
+        """
         if self.problem:
             raise CohortError(f"case {self.id}: {self.problem}")
         if members and not self.members:
@@ -195,11 +210,43 @@ class Case:
             raise CohortError(
                 f"case {self.id}: no rater drew it; a calibration and a score need at least one (--raters)"
             )
-        with _naming(self.id):
-            return self._read(members=members, raters=raters, vessels=vessels)
+
+    @contextlib.contextmanager
+    def at_hand(self, *, members: bool = True, raters: bool = True, vessels: bool = False) -> Iterator[Case]:
+        """Copy what lies elsewhere to this machine, for the time of a block.
+
+        Args:
+            members: Whether members (and the ROI) are needed.
+            raters: Whether raters are needed.
+            vessels: Whether vessels are needed.
+
+        Yields:
+            The case with copies of these, or the case itself where all is here. The image stays where it is.
+
+        Raises:
+            InputError: If a file cannot be fetched whole.
+            MissingExtraError: If a package for this kind of address is not installed.
+            OutputError: If there is no room for the copies.
+        """
+        all_sources = (*self.members, *self.raters.values(), self.roi, self.vessels)
+        if self.problem or not any(isinstance(source, RemoteSource) for source in all_sources):
+            yield self
+            return
+        with scratch_folder() as folder:
+            fetched = partial(_fetched, folder=folder, number=count())
+            near = copy.copy(self)
+            with naming(self.id):
+                if members:
+                    near.members = tuple(map(fetched, self.members))
+                    near.roi = fetched(self.roi) if self.roi else None
+                if raters:
+                    near.raters = {name: fetched(source) for name, source in self.raters.items()}
+                if vessels and self.vessels:
+                    near.vessels = fetched(self.vessels)
+            yield near
 
     def _read(self, *, members: bool, raters: bool, vessels: bool) -> CaseData:
-        maps = [source.read() for source in self.members] if members else []
+        maps = each(lambda source: source.read(), self.members) if members else []
         masks = {name: source.read() for name, source in self.raters.items()} if raters else {}
         roi = self.roi.read() if members and self.roi else None
         labels = self.vessels.read() if vessels and self.vessels else None
@@ -223,6 +270,33 @@ class Case:
         return self.image.read() if self.image else None
 
 
+def mean_inside(rows: Sequence[NDArray[np.float32]], inside: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """Average the members of a case, or of a part of one.
+
+    Args:
+        rows: M flat float32 arrays of equal size.
+        inside: Flat uint8 of that size, 0 outside the ROI; None: all are inside.
+
+    Returns:
+        float32 mean, exactly 0 outside the ROI. A new array.
+    """
+    out = np.empty(rows[0].size, np.float32)
+    for part in blocks(out.size):
+        out[part] = mean_of(rows, part)
+        if inside is not None:
+            out[part][inside[part] == 0] = 0
+    return out
+
+
+def _fetched(source: Source, *, folder: Path, number: Iterator[int]) -> Source:
+    """Fetch a source into a folder of its own: members' files have one name."""
+    if not isinstance(source, RemoteSource):
+        return source
+    place = folder / str(next(number))
+    place.mkdir()
+    return source.fetched(place)
+
+
 def _require_several(given: object, what: str) -> None:
     """Refuse what could be walked through but is one thing.
 
@@ -236,11 +310,18 @@ def _require_several(given: object, what: str) -> None:
 
 
 @contextlib.contextmanager
-def _naming(case_id: str) -> Iterator[None]:
-    """Say which case it is where the files' names do not."""
+def naming(case_id: str) -> Iterator[None]:
+    """Say which case it is where the files' names do not.
+
+    Args:
+        case_id: The case.
+
+    Raises:
+        TwinTrackError: What was raised inside, with the case's name.
+    """
     try:
         yield
-    except InputError as error:
+    except (InputError, MissingExtraError) as error:
         if f"case {case_id}" in str(error):
             raise
         raise type(error)(f"case {case_id}: {error}") from error

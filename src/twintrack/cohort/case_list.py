@@ -6,11 +6,16 @@ import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from twintrack.errors import CohortError
+from twintrack.images.remote import place_of
 
 SEPARATOR = ";"
 """Between several paths in one cell; nothing between two separators is a missing rater."""
+
+Place: TypeAlias = Path | str
+"""Where a file is: its path here or, as text, its address elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,11 @@ class ListedCase:
     patient: str | None = None
     split: str | None = None
     n_raters: int | None = None
-    members: tuple[Path, ...] = ()
-    raters: tuple[Path | None, ...] = ()
-    roi: Path | None = None
-    vessels: Path | None = None
-    image: Path | None = None
+    members: tuple[Place, ...] = ()
+    raters: tuple[Place | None, ...] = ()
+    roi: Place | None = None
+    vessels: Place | None = None
+    image: Place | None = None
 
 
 def read_case_list(path: Path, *, split: str | None = None) -> list[ListedCase]:
@@ -45,7 +50,8 @@ def read_case_list(path: Path, *, split: str | None = None) -> list[ListedCase]:
 
     The column ``case`` is required, and no cell of it may be empty. Known besides: ``patient``, ``split``, ``members``
     (or ``probability``), ``raters`` (paths, or how many there must be), ``roi``, ``vessels``, ``image``. Paths are
-    relative to the CSV's folder; several are separated by semicolons. Other columns are passed over.
+    relative to the CSV's folder, or addresses (`twintrack.images.remote`); several are separated by semicolons. Other
+    columns are passed over.
 
     Args:
         path: The CSV, UTF-8, with a header row.
@@ -96,13 +102,17 @@ def _row(row: dict[str, str | None], path: Path, line: int) -> ListedCase:
     if not cell["case"]:
         raise CohortError(f"{path}, line {line}: the cell of column 'case' is empty")
 
-    def paths(name: str) -> tuple[Path | None, ...]:
+    def place(text: str) -> Place:
+        found = place_of(text)
+        return folder / found if isinstance(found, Path) else found
+
+    def places(name: str) -> tuple[Place | None, ...]:
         text = cell.get(name, "")
         parts = [part.strip() for part in text.split(SEPARATOR)] if text else []
-        return tuple(folder / part if part else None for part in parts)
+        return tuple(place(part) if part else None for part in parts)
 
-    def one(name: str) -> Path | None:
-        return folder / cell[name] if cell.get(name) else None
+    def one(name: str) -> Place | None:
+        return place(cell[name]) if cell.get(name) else None
 
     counted = cell.get("raters", "").isdecimal()
     return ListedCase(
@@ -110,8 +120,8 @@ def _row(row: dict[str, str | None], path: Path, line: int) -> ListedCase:
         patient=cell.get("patient") or None,
         split=cell.get("split") or None,
         n_raters=int(cell["raters"]) if counted else None,
-        members=tuple(part for part in paths("members") or paths("probability") if part),
-        raters=() if counted else paths("raters"),
+        members=tuple(part for part in places("members") or places("probability") if part),
+        raters=() if counted else places("raters"),
         roi=one("roi"),
         vessels=one("vessels"),
         image=one("image"),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.errors import GeometryError, InputError
 from twintrack.images import Volume
 from twintrack.images.grid import Grid
+from twintrack.images.parts import VolumeParts
 
 ROUNDING = 1e-6
 """How far a probability may lie outside [0, 1]: a softmax in float32 can sum to 1.0000001."""
@@ -32,10 +36,14 @@ def probability_array(volume: Volume) -> NDArray[np.float32]:
             f"{volume.name}: a probability map holds floating-point numbers; this one is {array.dtype}. "
             "A segmentation (labels) cannot be calibrated: give the softmax, with nnU-Net by --save_probabilities."
         )
-    low, high = array.min(initial=0.0), array.max(initial=0.0)
-    if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # also where min or max is NaN
+    if not are_probabilities(array):
         raise InputError(_say_where(volume, ~((array >= -ROUNDING) & (array <= 1 + ROUNDING))))
     return array.astype(np.float32, copy=False)
+
+
+def are_probabilities(array: NDArray[np.floating[Any]]) -> bool:
+    """Say whether all numbers lie in [0, 1], but for `ROUNDING`; NaN does not."""
+    return bool(array.min(initial=0.0) >= -ROUNDING and array.max(initial=0.0) <= 1 + ROUNDING)
 
 
 def _say_where(volume: Volume, bad: NDArray[np.bool_]) -> str:
@@ -70,7 +78,7 @@ def mask_array(volume: Volume, *, hint: str) -> NDArray[np.uint8]:
     return array.astype(np.uint8, copy=False)
 
 
-def common_grid(volumes: list[Volume]) -> Grid:
+def common_grid(volumes: Sequence[Volume | VolumeParts]) -> Grid:
     """Check that volumes lie on one grid.
 
     Args:

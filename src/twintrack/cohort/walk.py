@@ -5,8 +5,6 @@ This is the one place where cases are walked through, whoever does the work (`tw
 
 from __future__ import annotations
 
-import traceback
-import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,8 +12,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from twintrack.cohort.case import Case, CaseData
 from twintrack.cohort.cohort import Cohort
-from twintrack.compute.executors import Executor, Outcome, Serial
-from twintrack.errors import CohortError, OutputError, TwinTrackError, WorkerError
+from twintrack.cohort.parts import CaseParts, reading_in_parts
+from twintrack.compute.executors import Executor, Serial, each_result
+from twintrack.errors import CohortError, TwinTrackError
 
 Result = TypeVar("Result")
 
@@ -41,7 +40,8 @@ def map_cases(
     """Read one case after the other and apply a function to each.
 
     Only one case is in memory at a time, in every process that works: its voxels are released before the next case is
-    read. Where workers do it, they read the files; arrays of a case that is in memory are sent to them. Results, their
+    read. Where workers do it, they read the files; arrays of a case that is in memory are sent to them. What lies
+    elsewhere is copied to the machine that works on the case, and deleted after it (`Case.at_hand`). Results, their
     order, errors and warnings are the same whoever does the work.
 
     Args:
@@ -53,7 +53,7 @@ def map_cases(
         raters: Whether raters are needed.
         vessels: Whether vessels are read, where there are any.
         on_bad: Called with a case that cannot be used and the reason; the walk then goes on. None: raise. A file that
-            cannot be written is no fault of the case and always raised.
+            cannot be written, and a package that is not installed, are no fault of the case and always raised.
         progress: Wraps the cases to show progress.
         executor: Who does the work; None: this process.
 
@@ -67,6 +67,37 @@ def map_cases(
         TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable case.
     """
     visit = _Visit(function, members=members, raters=raters, vessels=vessels)
+    walk = _walk(visit, cases, executor or Serial(), label=label, on_bad=on_bad, progress=progress, gather=True)
+    with closing(walk):
+        yield from walk
+
+
+def map_cases_in_parts(
+    function: Callable[[Case, CaseParts], Result],
+    cases: Iterable[Case],
+    *,
+    label: str,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Generator[Result, None, None]:
+    """Apply a function to one case after the other, each read a part at a time; else as `map_cases`.
+
+    Args:
+        function: Takes a case with members, and its voxels in parts; what it did must not count if a part fails.
+        cases: The cases.
+        label: What is being done, for the progress display.
+        on_bad: Called with a case that cannot be used and the reason. None: raise.
+        progress: Wraps the cases to show progress.
+        executor: Who does the work; None: this process.
+
+    Yields:
+        What the function returned, in the order of the cases.
+
+    Raises:
+        TwinTrackError: As `map_cases` does.
+    """
+    visit = _VisitInParts(function)
     walk = _walk(visit, cases, executor or Serial(), label=label, on_bad=on_bad, progress=progress, gather=True)
     with closing(walk):
         yield from walk
@@ -122,11 +153,24 @@ class _Visit(Generic[Result]):
     vessels: bool = False
 
     def __call__(self, case: Case) -> Result:
-        return self.function(case, case.read(members=self.members, raters=self.raters, vessels=self.vessels))
+        needed = {"members": self.members, "raters": self.raters, "vessels": self.vessels}
+        with case.at_hand(**needed) as near:
+            return self.function(near, near.read(**needed))
+
+
+@dataclass(frozen=True)
+class _VisitInParts(Generic[Result]):
+    """What is done to one case that is read a part at a time."""
+
+    function: Callable[[Case, CaseParts], Result]
+
+    def __call__(self, case: Case) -> Result:
+        with case.at_hand(raters=False) as near, reading_in_parts(near) as parts:
+            return self.function(near, parts)
 
 
 def _walk(
-    visit: _Visit[Any],
+    visit: _Visit[Any] | _VisitInParts[Any],
     cases: Iterable[Case],
     executor: Executor,
     *,
@@ -138,35 +182,12 @@ def _walk(
     cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
     if not len(cohort):
         raise CohortError("the cohort is empty: no case was found")
-    seen: dict[Any, Any] = {}
-    with closing(executor.map(visit, cohort, gather=gather)) as outcomes:
-        for case, outcome in zip(progress(cohort, label) if progress else cohort, outcomes, strict=False):
-            for said in outcome.said:
-                warnings.warn_explicit(said.message, type(said.message), said.filename, said.line, registry=seen)
-            if outcome.error is None:
-                yield outcome.value
-                continue
-            error = _named(case, outcome)
-            # Pitfall: on a full disk every case would be left out, and the end looks like success.
-            if on_bad is None or isinstance(error, OutputError) or not isinstance(error, TwinTrackError):
-                raise error
-            _forget_voxels(error)
-            on_bad(case, error)
-
-
-def _named(case: Case, outcome: Outcome) -> Exception:
-    """Give the error of an outcome; one that a worker's end brought about does not know the case."""
-    error = outcome.error
-    assert error is not None
-    if isinstance(error, WorkerError):
-        return WorkerError(f"case {case.id}: {error}")
-    if outcome.trace:
-        error.__cause__ = RuntimeError(f"in a worker, at case {case.id}:\n{outcome.trace}")
-    return error
-
-
-def _forget_voxels(error: BaseException | None) -> None:
-    """Let go of what an error's traceback holds: who keeps the error would keep the voxels of the case."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
+    return each_result(
+        visit,
+        cohort,
+        executor=executor,
+        name=lambda case: f"case {case.id}",
+        on_bad=on_bad,
+        progress=None if progress is None else lambda given: progress(given, label),
+        gather=gather,
+    )

@@ -10,13 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 BLOCK = 1 << 16
 """Elements per block: 256 kB of float32, which fits the second-level cache of any current processor."""
-
-_CHUNK = 2048  # numbers in float64 that stay in the first-level cache
 
 
 def blocks(size: int) -> Iterator[slice]:
@@ -53,8 +50,10 @@ def mean_of(rows: Sequence[NDArray[np.float32]], part: slice) -> NDArray[np.floa
     """
     if len(rows) == 1:
         return rows[0][part]
+    from twintrack.compute.average import average  # noqa: PLC0415  (numba loads slowly; cases are found without it)
+
     mean = np.empty(rows[0][part].size, np.float32)
-    _average(tuple(read_only(row[part]) for row in rows), mean)
+    average(tuple(read_only(row[part]) for row in rows), mean)
     return mean
 
 
@@ -74,20 +73,3 @@ def sum_of(rows: Sequence[NDArray[np.uint8]], part: slice) -> NDArray[np.uint8]:
     for row in rows[2:]:
         total += row[part]
     return total
-
-
-@njit(cache=True, nogil=True)
-def _average(rows: Any, mean: Any) -> None:
-    total = np.empty(min(_CHUNK, mean.size), np.float64)
-    for start in range(0, mean.size, _CHUNK):
-        stop = min(start + _CHUNK, mean.size)
-        row = rows[0][start:stop]
-        for i in range(row.size):
-            total[i] = row[i]
-        for m in range(1, len(rows)):
-            row = rows[m][start:stop]
-            for i in range(row.size):
-                total[i] += row[i]
-        out = mean[start:stop]
-        for i in range(out.size):
-            out[i] = np.float32(total[i] / len(rows))

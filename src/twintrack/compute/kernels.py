@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from twintrack.compute import without_numba
+from twintrack.compute.jit import njit
 from twintrack.compute.levels import levels_of
 
 _CHUNK = 8192  # elements whose levels stay in the second-level cache between two loops
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.count_levels)
 def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
     """Count the elements of a block by (level of p, number of votes).
 
@@ -60,7 +61,7 @@ def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
     places[0] += first
 
 
-@njit(cache=True)
+@njit(twin=without_numba.pack_levels)
 def pack_levels(p: Any, votes: Any, inside: Any, chosen: Any, keys: Any) -> Any:
     """Pack number and votes of those elements of a block that lie at chosen levels.
 
@@ -93,7 +94,7 @@ def pack_levels(p: Any, votes: Any, inside: Any, chosen: Any, keys: Any) -> Any:
     return taken, above
 
 
-@njit(cache=True)
+@njit(twin=without_numba.sum_levels)
 def sum_levels(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> None:
     """Sum p and target by the level of p.
 
@@ -112,7 +113,7 @@ def sum_levels(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> 
         target_sum[level] += target[i]
 
 
-@njit(cache=True)
+@njit(twin=without_numba.sum_bins)
 def sum_bins(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> None:
     """Sum p and target in equal-width bins of p on [0, 1]; p = 1 belongs to the last bin.
 
@@ -131,7 +132,7 @@ def sum_bins(p: Any, target: Any, count: Any, p_sum: Any, target_sum: Any) -> No
         target_sum[b] += target[i]
 
 
-@njit(cache=True)
+@njit(twin=without_numba.sum_top_label_bins)
 def sum_top_label_bins(p: Any, masks: Any, count: Any, confidence_sum: Any, correct: Any) -> None:
     """Sum confidence and correctness of the top label in equal-width bins of confidence on [0, 1].
 
@@ -156,7 +157,7 @@ def sum_top_label_bins(p: Any, masks: Any, count: Any, confidence_sum: Any, corr
                 correct[k, b] += 1
 
 
-@njit(cache=True)
+@njit(twin=without_numba.count_thresholds)
 def count_thresholds(p: Any, votes: Any, thresholds: Any, counts: Any) -> None:
     """Count elements by (number of thresholds that p exceeds, number of votes).
 

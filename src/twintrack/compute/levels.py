@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks, flat
+from twintrack.compute.jit import njit
 
 SCHEME = "symmetric-1024-per-octave"
 """Name of the scheme; tables of different schemes cannot be added."""
@@ -35,7 +35,18 @@ N_LEVELS = _ONE + 1
 """Number of levels."""
 
 
-@njit(cache=True)
+def _levels_without_numba(p: NDArray[np.float32]) -> NDArray[np.int32]:
+    half, one = np.float32(0.5), np.float32(1.0)
+    lower = p < half
+    nearest = np.where(lower, p, one - p)
+    code = np.maximum(nearest.view(np.int32) >> _MANTISSA_SHIFT, _LOWEST - 1)
+    found: NDArray[np.int32] = np.where(lower, code + (_FIRST - _LOWEST), _FIRST_UPPER + _HALF - code)
+    found[~(p > 0)] = _ZERO
+    found[p >= one] = _ONE
+    return found
+
+
+@njit(twin=_levels_without_numba)
 def levels_of(p: Any) -> Any:
     """Give the level of every number of a block.
 

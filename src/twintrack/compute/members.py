@@ -1,4 +1,4 @@
-"""How sure the members of a block are and how far they agree, summed in plain loops over short rows.
+"""The mean of the members of a block, how sure they are and how far they agree, in plain loops over short rows.
 
 The compiler turns such loops into vector instructions; every place of a row has sums of its own for the same reason.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from twintrack.compute import without_numba
+from twintrack.compute.jit import njit
 
 _ROW = 256  # elements: seven rows of float64 stay in the first-level cache
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.sum_members)
 def sum_members(members: Any, inside: Any, edges: Any, sums: Any, mass: Any) -> None:
     """Sum over the elements of a block how sure the members are and how far they agree.
 
@@ -51,7 +53,7 @@ def sum_members(members: Any, inside: Any, edges: Any, sums: Any, mass: Any) -> 
     sums[3] = max(sums[3], peak.max())
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _describe(members: Any, start: int, stop: int, p: Any, squares: Any) -> None:
     """Give the mean of some elements and the sum of the members' squared distances from it."""
     size = stop - start
@@ -68,7 +70,7 @@ def _describe(members: Any, start: int, stop: int, p: Any, squares: Any) -> None
             squares[i] += apart * apart
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_mass(p: Any, edges: Any, mass: Any) -> None:
     for value in p:
         if value >= edges[0]:

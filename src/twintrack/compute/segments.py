@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.compute.levels import level_edges, levels_of
 from twintrack.compute.threads import share_blocks
 
@@ -74,7 +74,27 @@ class Segments:
         share_blocks(replace, values.size)
 
 
-@njit(cache=True, nogil=True)
+def _replace_without_numba(
+    values: NDArray[np.float32],
+    inside: NDArray[np.uint8],
+    keep_zero: bool,
+    lines: NDArray[np.float64],
+    first: NDArray[np.uint32],
+) -> None:
+    x, line = values.astype(np.float64), first[levels_of(values)].astype(np.intp)
+    beyond = np.flatnonzero(x >= lines[line, _END])
+    while beyond.size:
+        line[beyond] += 1
+        beyond = beyond[x[beyond] >= lines[line[beyond], _END]]
+    found = lines[line]
+    values[:] = found[:, _SLOPE] * (x - found[:, _X]) + found[:, _Y]
+    if keep_zero:
+        values[x <= 0.0] = 0.0
+    if inside.size:
+        values[inside == 0] = 0.0
+
+
+@njit(nogil=True, twin=_replace_without_numba)
 def _replace(values: Any, inside: Any, keep_zero: Any, lines: Any, first: Any) -> None:
     levels = levels_of(values)
     for i in range(values.size):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from twintrack.compute.jit import njit
 
 _BITS = 10  # of a digit
 _DIGITS = 4
@@ -26,7 +27,11 @@ def sorted_keys(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.asarray(_sorted(keys, np.empty_like(keys)))
 
 
-@njit(cache=True, nogil=True)
+def _sorted_without_numba(keys: NDArray[np.uint64], _: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return np.sort(keys)
+
+
+@njit(nogil=True, twin=_sorted_without_numba)
 def _sorted(keys: Any, spare: Any) -> Any:
     counts = np.zeros((_DIGITS, 1 << _BITS), np.int64)
     mask = np.uint64((1 << _BITS) - 1)

@@ -6,12 +6,13 @@ Only work that lets other threads run gains by it: inflating, deflating, NumPy a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from twintrack.compute.blocks import BLOCK, blocks
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST = 8  # more would only wait for the memory
@@ -48,6 +49,23 @@ def share_blocks(work: Callable[[Iterable[slice]], Result], size: int) -> list[R
         return [work(runs[0])]
     with ThreadPoolExecutor(n) as pool:
         return list(pool.map(work, runs))
+
+
+def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Do something to each of a few items, such as files to read, in threads where this process may use several.
+
+    Args:
+        work: What to do; called in several threads at once.
+        items: To what.
+
+    Returns:
+        What it gave, in the order of the items; what it raises for the first bad one is raised.
+    """
+    n = min(n_threads(), len(items))
+    if n <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(work, items))
 
 
 def _cores() -> int:

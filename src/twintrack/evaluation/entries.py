@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
-from twintrack.evaluation.predictions import PREDICTIONS, RAW
+from twintrack.evaluation.predictions import RAW, against_all
 from twintrack.evaluation.protocols import Score
 
 
@@ -76,7 +76,7 @@ def _read(folder: Path) -> list[Entry]:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         with (folder / "scores.csv").open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        names = list(dict.fromkeys(row["prediction"] for row in rows if row["prediction"] in PREDICTIONS))
+        names = list(dict.fromkeys(against_all(row["prediction"] for row in rows)))
         if not names:
             raise InputError(f"{folder} holds no scores of a prediction (raw or calibrated) to compare")
         return [_entry(folder.name, name, rows, summary) for name in names]

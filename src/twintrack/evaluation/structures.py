@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, InputError
 from twintrack.evaluation import curvas2024
 from twintrack.evaluation.bootstrap import REPEATS
+from twintrack.evaluation.candidates import by_name, read_other, require_all
 from twintrack.evaluation.evaluate import MIN_CEILING, Evaluation, ScoredCase, assemble
-from twintrack.evaluation.predictions import HUMAN, RAW, vs_others
+from twintrack.evaluation.predictions import HUMAN, RAW, require_names, vs_others
 from twintrack.evaluation.protocols import CaseScores, Score, ScoreSet
 from twintrack.evaluation.protocols.base import naming_the_case
 
@@ -49,6 +50,7 @@ class Curvas2024Scores(ScoreSet):
 def evaluate_structures(
     structures: Mapping[str, Cohort],
     *,
+    predictions: Mapping[str, Mapping[str, Iterable[Case]]] | None = None,
     variant: curvas2024.Variant = "official",
     ceiling: bool = False,
     repeats: int = REPEATS,
@@ -64,6 +66,8 @@ def evaluate_structures(
 
     Args:
         structures: For each structure the cohort of its cases; the same cases, with the same raters.
+        predictions: Other predictions of the same cases, by name, scored in the same pass: for each structure the cases
+            that hold them as their members.
         variant: "official" or "corrected".
         ceiling: Also score each rater's label map against the others, in cases with at least three raters.
         repeats: Resamples of the bootstrap over patients.
@@ -76,8 +80,9 @@ def evaluate_structures(
         Rows and summary, as `twintrack.evaluation.evaluate` gives them.
 
     Raises:
-        InputError: If two structures of a rater overlap.
-        CohortError: If the cohorts do not hold the same cases with the same raters.
+        InputError: If two structures of a rater overlap, or a name cannot be given to a prediction.
+        CohortError: If the cohorts do not hold the same cases with the same raters, or other predictions lack a
+            structure or, without `on_bad`, a case.
         TwinTrackError: If a case cannot be used and `on_bad` is None, or no case is left.
     """
     first, *others = structures
@@ -85,13 +90,32 @@ def evaluate_structures(
     for name in others:
         if found[name].keys() != found[first].keys():
             raise CohortError(f"the structures {first} and {name} do not have the same cases")
+    sets = _sets(structures, predictions or {}, require=on_bad is None)
     rules = Curvas2024Scores(variant)
-    score = _Score(rules, first, others={name: found[name] for name in others}, ceiling=ceiling)
+    score = _Score(rules, first, others={name: found[name] for name in others}, predictions=sets, ceiling=ceiling)
     walk = map_cases(score, structures[first], label="Evaluating", on_bad=on_bad, progress=progress, executor=executor)
     scored = list(walk)
     if not scored:
         raise CohortError("there is nothing to score: every case was skipped")
     return assemble(scored, rules, n_seen=0, repeats=repeats, seed=seed)
+
+
+def _sets(
+    structures: Mapping[str, Cohort], predictions: Mapping[str, Mapping[str, Iterable[Case]]], *, require: bool
+) -> dict[str, dict[str, dict[str, Case]]]:
+    """Give for each set of predictions and structure, in the structures' order, the cases by id."""
+    require_names(predictions)
+    sets = {}
+    for name, given in predictions.items():
+        if given.keys() != structures.keys():
+            raise CohortError(
+                f"the predictions {name!r} are of {', '.join(given)}; the structures are {', '.join(structures)}"
+            )
+        sets[name] = {key: by_name(cohort, {name: given[key]})[name] for key, cohort in structures.items()}
+        if require:
+            for key, cohort in structures.items():
+                require_all(cohort, {name: sets[name][key]})
+    return sets
 
 
 @dataclass(frozen=True)
@@ -102,12 +126,15 @@ class _Score:
     first: str
     _: KW_ONLY
     others: Mapping[str, Mapping[str, Case]]
+    predictions: Mapping[str, Mapping[str, Mapping[str, Case]]]
     ceiling: bool
 
     def __call__(self, case: Case, data: CaseData) -> ScoredCase:
         parts = {self.first: data, **{name: cases[case.id].read() for name, cases in self.others.items()}}
         maps = _label_maps(case, parts)
-        probabilities = np.stack([part.probability() for part in parts.values()])
+        probabilities = {RAW: np.stack([part.probability() for part in parts.values()])}
+        for name, given in self.predictions.items():
+            probabilities[name] = np.stack([read_other(case, data, cases, name=name) for cases in given.values()])
         box = _box(case, self.rules.variant)
 
         def by_protocol(prediction: NDArray[np.float32], raters: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
@@ -121,7 +148,7 @@ class _Score:
                 )
             return _flat(scores)
 
-        scores = {RAW: by_protocol(probabilities, maps)}
+        scores = {name: by_protocol(prediction, maps) for name, prediction in probabilities.items()}
         if self.ceiling and len(maps) >= MIN_CEILING:
             scores |= _ceiling(self.rules, probabilities, maps, by_protocol)
         about = _about(case, data, maps, probabilities)
@@ -164,16 +191,17 @@ def _flat(scores: curvas2024.Scores) -> dict[str, float]:
 
 def _ceiling(
     rules: ScoreSet,
-    probabilities: NDArray[np.float32],
+    probabilities: Mapping[str, NDArray[np.float32]],
     maps: Sequence[NDArray[np.uint8]],
     score: Callable[[NDArray[np.float32], Sequence[NDArray[np.uint8]]], dict[str, float]],
 ) -> dict[str, dict[str, float]]:
-    labels = np.arange(1, len(probabilities) + 1)[:, None, None, None]
-    rounds: dict[str, list[dict[str, float]]] = {HUMAN: [], vs_others(RAW): []}
+    labels = np.arange(1, len(probabilities[RAW]) + 1)[:, None, None, None]
+    rounds: dict[str, list[dict[str, float]]] = {HUMAN: [], **{vs_others(name): [] for name in probabilities}}
     for k, left_out in enumerate(maps):
         others = [*maps[:k], *maps[k + 1 :]]
         rounds[HUMAN].append(score((left_out == labels).astype(np.float32), others))
-        rounds[vs_others(RAW)].append(score(probabilities, others))
+        for name, prediction in probabilities.items():
+            rounds[vs_others(name)].append(score(prediction, others))
     keys = [key for key in rounds[HUMAN][0] if rules.describe(key).has_ceiling]
     return {
         name: {key: float(np.mean([values[key] for values in found])) for key in keys} for name, found in rounds.items()
@@ -181,7 +209,7 @@ def _ceiling(
 
 
 def _about(
-    case: Case, data: CaseData, maps: Sequence[NDArray[np.uint8]], probabilities: NDArray[np.float32]
+    case: Case, data: CaseData, maps: Sequence[NDArray[np.uint8]], probabilities: Mapping[str, NDArray[np.float32]]
 ) -> dict[str, Any]:
     volume = data.grid.voxel_volume
     return {
@@ -190,5 +218,5 @@ def _about(
         "raters": len(maps),
         "voxel_volume": volume,
         "rater_volume": volume * float(np.mean([np.count_nonzero(labels) for labels in maps])),
-        "predicted_volume": {RAW: volume * float(probabilities.sum(dtype=np.float64))},
+        "predicted_volume": {name: volume * float(p.sum(dtype=np.float64)) for name, p in probabilities.items()},
     }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.evaluation.bootstrap import Interval, patient_weights, weighted_means
-from twintrack.evaluation.predictions import PAIRS
+from twintrack.evaluation.predictions import pairs
 from twintrack.evaluation.protocols import CaseScores, Score, ScoreSet
 from twintrack.evaluation.scores.reliability import Reliability
 
@@ -59,8 +59,8 @@ def summarise(
 
     Returns:
         "scores": for each score its label, meaning, unit and direction, "predictions" with value, low and high of
-        each, and "differences" of the pairs in `PAIRS`; "reliability": the curve of each prediction, where the protocol
-        has one.
+        each, and "differences" of the pairs that `pairs` names; "reliability": the curve of each prediction, where the
+        protocol has one.
     """
     weights = patient_weights(patients, repeats=repeats, seed=seed)
     names = list(dict.fromkeys(name for case in cases for name in case))
@@ -77,7 +77,7 @@ def summarise(
             "predictions": {name: asdict(Interval.of(one.cohort, one.resampled)) for name, one in found.items()},
             "differences": [
                 {"of": new, "to": old, **difference(score, found[old], found[new], weights)}
-                for new, old in PAIRS
+                for new, old in pairs(names)
                 if new in found and old in found
             ],
         }
@@ -127,8 +127,8 @@ def difference(score: Score, before: Values, after: Values, weights: NDArray[np.
         return asdict(Interval.of(after.cohort - before.cohort, after.resampled - before.resampled))
     gaps = Values.of_cases(after.per_case - before.per_case, weights)
     both = np.isfinite(before.per_case) & np.isfinite(after.per_case)
-    pairs = zip(before.per_case[both].tolist(), after.per_case[both].tolist(), strict=True)
-    gains = [score.improvement(old, new) for old, new in pairs]
+    both_values = zip(before.per_case[both].tolist(), after.per_case[both].tolist(), strict=True)
+    gains = [score.improvement(old, new) for old, new in both_values]
     return {
         **asdict(Interval.of(gaps.cohort, gaps.resampled)),
         "cases_improved": sum(gain > 0 for gain in gains),

@@ -66,6 +66,19 @@ def make_folder(path: Path) -> None:
         raise OutputError(f"cannot make the folder {path}: {error.strerror or error}") from error
 
 
+def require_seen(folder: Path) -> None:
+    """Refuse to write into a folder that whoever asked for the work has made, where it cannot be seen.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OutputError: If it is not there: this is a worker that does not see the same files.
+    """
+    if not folder.is_dir():
+        raise OutputError(f"there is no folder {folder} where the work is done; all workers must see the same files")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 

@@ -138,6 +138,21 @@ def list_series(folder: Path) -> list[Series]:
     return sorted(series, key=lambda one: (natural(Path(one.number)), one.uid, one.description))
 
 
+@dataclass(frozen=True)
+class Stack:
+    """A series whose slices make up a box.
+
+    Attributes:
+        slices: The slices in the order of their positions along the normal of the image plane.
+        grid: The box, (z, y, x).
+        name: What to call it in messages.
+    """
+
+    slices: tuple[Slice, ...]
+    grid: Grid
+    name: str
+
+
 def read_dicom_series(folder: Path, *, series: str | None = None) -> Volume:
     """Read a series of CT slices.
 
@@ -154,8 +169,24 @@ def read_dicom_series(folder: Path, *, series: str | None = None) -> Volume:
             of one size and orientation; if slices are missing, doubled, unevenly spaced or shifted against each other
             (a tilted gantry); if a file is damaged.
     """
-    chosen = choose_series(folder, series)
-    return _volume(folder, chosen)
+    stack = stack_series(folder, series=series)
+    return Volume(_voxels(stack.slices, stack.grid.shape), stack.grid, str(folder))
+
+
+def stack_series(folder: Path, *, series: str | None = None) -> Stack:
+    """Put the slices of a CT series in order and check that they make up a box. Only headers are read.
+
+    Args:
+        folder: The folder that directly holds its files.
+        series: Number or UID of the series, where the folder holds several.
+
+    Returns:
+        The slices and their grid.
+
+    Raises:
+        InputError: As `read_dicom_series`, but for voxels that cannot be decoded.
+    """
+    return _stack(folder, choose_series(folder, series))
 
 
 def choose_series(folder: Path, series: str | None = None) -> Series:
@@ -214,7 +245,8 @@ def _read_header(path: Path) -> Slice | None:
     wanted = (_SERIES_UID, _SERIES_NUMBER, _DESCRIPTION, _MODALITY, _POSITION, _ORIENTATION, _IN_PLANE)
     tags = {tag: _text(reader, tag) for tag in (*wanted, _THICKNESS, _FRAMES)}
     if reader.GetNumberOfComponents() != 1:
-        tags[_MODALITY] = tags[_MODALITY] or "colour picture"
+        # Whatever it calls itself: read as one number per pixel, it would be a CT of its brightness.
+        tags[_MODALITY] = "colour picture"
     size = tuple(int(n) for n in reader.GetSize())
     return Slice(path, size, int(reader.GetPixelIDValue()), tags)
 
@@ -237,7 +269,7 @@ def _text(reader: Any, tag: str) -> str:
     return str(value).encode("utf-8", "replace").decode().strip(" \0")
 
 
-def _volume(folder: Path, series: Series) -> Volume:
+def _stack(folder: Path, series: Series) -> Stack:
     what = f"{folder} ({series.describe()})"
     slices = series.slices
     _require_alike(slices, what)
@@ -255,7 +287,7 @@ def _volume(folder: Path, series: Series) -> Volume:
         origin=tuple(positions[0].tolist()),
         direction=tuple((np.stack([*cosines, normal], axis=1) + 0.0).ravel().tolist()),
     )
-    return Volume(_voxels(slices, grid.shape), grid, str(folder))
+    return Stack(slices, grid, what)
 
 
 def _require_alike(slices: Sequence[Slice], what: str) -> None:

@@ -7,7 +7,9 @@ last is never opened: loading a pickle can run code, and all that is needed of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +20,13 @@ from twintrack.errors import InputError
 from twintrack.images import npz
 from twintrack.images.formats import IMAGE_ENDINGS
 from twintrack.images.grid import Grid
-from twintrack.images.nnunet_labels import Output, read_output, resolve_foreground
+from twintrack.images.nnunet_labels import Foreground, Output, read_output, resolve_foreground
+from twintrack.images.parts import PART, VolumeParts
 from twintrack.images.read import read_grid
 from twintrack.images.volume import Volume
+
+DESCRIPTION = "dataset.json"
+"""Lies beside the predictions and says what the labels are."""
 
 _KEYS = ("probabilities", "softmax")  # nnU-Net v2, v1
 _ROUNDING = 1e-4  # how far above 1 rounding may carry a sum of softmax channels
@@ -47,23 +53,37 @@ def read_probability(path: Path, *, foreground: Sequence[str | int] | None = Non
         InputError: If the file is missing, damaged or holds something else; if the foreground is not clear;
             or if array and segmentation do not have the same shape.
     """
-    key, shape = _array_shape(path)
-    described = _described(path.parent)
-    output = described or Output.unnamed(shape[0])
-    if output.channels != shape[0]:
-        raise InputError(
-            f"{path}: the array has {shape[0]} channels, but {output.source} describes {output.channels} "
-            f"({output.listed()}). Is it the dataset.json of this model?"
-        )
-    chosen = resolve_foreground(output, foreground, where=str(path))
-    if described is None and (not foreground or len(chosen.channels) > 1):
-        array = npz.read_member(path, key)
+    found = _find_array(path, foreground)
+    if found.is_told_by_sums:
+        array = npz.read_member(path, found.key)
         _require_softmax(array, path)
-        channels = array[list(chosen.channels)]
+        channels = array[list(found.foreground.channels)]
     else:
-        channels = npz.read_rows(path, key, chosen.channels)
-    grid = _grid(path, key, shape[1:], output.file_ending)
-    return Volume(_merged(channels, chosen.merge).reshape(grid.shape), grid, str(path))
+        channels = npz.read_rows(path, found.key, found.foreground.channels)
+    grid = found.grid(path)
+    return Volume(_merged(channels, found.foreground.merge).reshape(grid.shape), grid, str(path))
+
+
+def read_probability_in_parts(path: Path, *, foreground: Sequence[str | int] | None = None) -> VolumeParts:
+    """Read the foreground probability of one case a part at a time.
+
+    Where it is one channel, no more than a part is ever in memory, and the other channels never are; else the case is
+    read whole.
+
+    Args:
+        path: As for `read_probability`.
+        foreground: As for `read_probability`.
+
+    Returns:
+        The probability, float32. Voxels are read when they are asked for.
+
+    Raises:
+        InputError: As `read_probability`; of the voxels when they are asked for.
+    """
+    found = _find_array(path, foreground)
+    if found.is_told_by_sums or len(found.foreground.channels) > 1:
+        return VolumeParts.of(read_probability(path, foreground=foreground))
+    return VolumeParts(_parts(path, found.key, found.foreground.channels[0]), found.grid(path), str(path))
 
 
 def foreground_names(folder: Path, foreground: Sequence[str | int] | None = None) -> tuple[str, ...] | None:
@@ -110,7 +130,7 @@ def is_nnunet_folder(folder: Path) -> bool:
         True if it has ``.npz`` files, and a ``dataset.json`` beside them or nnU-Net's array in the first.
     """
     first = _first_npz(folder)
-    return first is not None and ((folder / "dataset.json").is_file() or is_nnunet_npz(first))
+    return first is not None and ((folder / DESCRIPTION).is_file() or is_nnunet_npz(first))
 
 
 def _first_npz(folder: Path) -> Path | None:
@@ -118,8 +138,43 @@ def _first_npz(folder: Path) -> Path | None:
 
 
 def _described(folder: Path) -> Output | None:
-    path = folder / "dataset.json"
+    path = folder / DESCRIPTION
     return read_output(path) if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class _Array:
+    """What is known of an array before its content is read."""
+
+    key: str
+    shape: tuple[int, ...]
+    file_ending: str | None
+    foreground: Foreground
+    is_told_by_sums: bool
+
+    def grid(self, path: Path) -> Grid:
+        """Take the grid of the segmentation beside the array."""
+        return _grid(path, self.key, self.shape[1:], self.file_ending)
+
+
+def _find_array(path: Path, foreground: Sequence[str | int] | None) -> _Array:
+    key, shape = _array_shape(path)
+    described = _described(path.parent)
+    output = described or Output.unnamed(shape[0])
+    if output.channels != shape[0]:
+        raise InputError(
+            f"{path}: the array has {shape[0]} channels, but {output.source} describes {output.channels} "
+            f"({output.listed()}). Is it the dataset.json of this model?"
+        )
+    chosen = resolve_foreground(output, foreground, where=str(path))
+    by_sums = described is None and (not foreground or len(chosen.channels) > 1)
+    return _Array(key, shape, output.file_ending, chosen, by_sums)
+
+
+def _parts(path: Path, key: str, channel: int) -> Generator[NDArray[np.float32], None, None]:
+    with closing(npz.read_row_in_parts(path, key, channel, most=PART)) as parts:
+        for part in parts:
+            yield part.astype(np.float32, copy=False)
 
 
 def _array_shape(path: Path) -> tuple[str, tuple[int, ...]]:

@@ -1,8 +1,8 @@
 """Reads arrays from .npy and .npz files: fast, checked, and without ever unpickling.
 
-The members of a ``.npz`` are inflated by isal straight into the memory the array then uses, about twice as fast as
-`numpy.load`, and their checksums are compared. Of an array of which only some rows are wanted, no more than these is
-ever in memory.
+The members of a ``.npz`` are inflated by isal, about twice as fast as `numpy.load`, and their checksums are compared.
+Of an array of which only some rows are wanted, no more than these is ever in memory, and of one that is read in parts
+no more than a part.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import math
 import struct
 import tokenize
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from isal import isal_zlib
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from twintrack.errors import InputError
-from twintrack.images.packing.inflate import CHUNK, DAMAGED, DEFLATE, inflated
+from twintrack.images.packing.inflate import DAMAGED, Deflated
 
 # Deflate cannot shrink data further than this: a larger claim is false, and no memory is reserved for it.
 _LARGEST_RATIO = 1032
 _SLACK = 1024
+_PIECE = 1 << 20  # bytes read at a time: stays in the second-level cache of most processors
 _LONGEST_HEADER = 1 << 17
 _DAMAGED: tuple[type[Exception], ...] = (*DAMAGED, zipfile.BadZipFile, struct.error)
 _LOCAL_HEADER = struct.Struct("<26xHH")  # PKWARE APPNOTE 4.3.7: lengths of the name and of the extra field
@@ -76,12 +76,8 @@ def read_member(path: Path, name: str) -> NDArray[Any]:
     Raises:
         InputError: If it cannot be read, is cut short, fails its checksum or holds pickled objects.
     """
-    with _reading(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        info = _info(archive, name, path)
-        if not _is_plain_deflate(info):
-            with archive.open(info) as member:
-                return _parse(_read_whole(member, info.file_size), path, name)
-        return _parse(_inflate(file, info), path, name)
+    with _reading(path), _opened(path, name) as (member, size):
+        return _parse(_read_whole(member, size), path, name)
 
 
 def read_header(path: Path, name: str) -> Header:
@@ -97,7 +93,7 @@ def read_header(path: Path, name: str) -> Header:
     Raises:
         InputError: If it cannot be read or holds pickled objects.
     """
-    with _reading(path), zipfile.ZipFile(path) as archive, archive.open(_info(archive, name, path)) as member:
+    with _reading(path), _opened(path, name) as (member, _):
         header = _read_header(member)
         _require_no_objects(header, path, name)
         return header
@@ -117,15 +113,43 @@ def read_rows(path: Path, name: str, rows: Sequence[int]) -> NDArray[Any]:
     Raises:
         InputError: If it cannot be read, is cut short, fails its checksum or holds pickled objects.
     """
-    with _reading(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        info = _info(archive, name, path)
-        if _is_plain_deflate(info):
-            with archive.open(info) as member:
-                header, start = _read_header(member), member.tell()
-            size = math.prod(header.shape) * header.dtype.itemsize
-            if size and not header.fortran_order and not header.dtype.hasobject and info.file_size == start + size:
-                return _inflate_rows(file, info, header, start, rows)
+    with _reading(path), _opened(path, name) as (member, size):
+        header = _read_header(member)
+        if _holds_rows(header, size - member.tell()):
+            return _read_rows(member, header, rows)
     return read_member(path, name)[list(rows)]  # which also says what is wrong
+
+
+def read_row_in_parts(path: Path, name: str, row: int, *, most: int) -> Generator[NDArray[Any], None, None]:
+    """Read one row of an array of a ``.npz`` file without ever holding it whole.
+
+    What lies before and after the row is inflated and checked, too. Errors in what follows a part come after it: no
+    part may be relied on before the last was given.
+
+    Args:
+        path: The file.
+        name: The array's name.
+        row: Index into its first axis.
+        most: Numbers in a part.
+
+    Yields:
+        The row in C order, flat, `most` numbers at a time and the rest at the end, in native byte order; not writable.
+
+    Raises:
+        InputError: If it cannot be read, is cut short, fails its checksum or holds pickled objects.
+    """
+    with _reading(path), _opened(path, name) as (member, size):
+        header = _read_header(member)
+        if _holds_rows(header, size - member.tell()):
+            row_bytes = _row_bytes(header)
+            _skip(member, row * row_bytes)
+            for start in range(0, row_bytes, most * header.dtype.itemsize):
+                content = b"".join(_pieces(member, min(most * header.dtype.itemsize, row_bytes - start)))
+                yield np.frombuffer(content, header.dtype).astype(header.dtype.newbyteorder("="), copy=False)
+            _read_to_end(member)
+            return
+    values = read_member(path, name)[row].reshape(-1)  # which also says what is wrong
+    yield from (values[start : start + most] for start in range(0, values.size, most))
 
 
 def read_npy(path: Path) -> NDArray[Any]:
@@ -144,10 +168,28 @@ def read_npy(path: Path) -> NDArray[Any]:
         return _parse(_read_whole(file, path.stat().st_size), path, "the array")
 
 
-def _read_whole(file: IO[bytes], size: int) -> bytearray:
+@contextlib.contextmanager
+def _opened(path: Path, name: str) -> Iterator[tuple[IO[bytes] | Deflated, int]]:
+    """Open a member as a file, and say how long it is; its checksum is compared when its end is read."""
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        info = archive.getinfo(f"{name}.npy")
+        if info.compress_size > path.stat().st_size:
+            raise EOFError
+        if info.compress_type != zipfile.ZIP_DEFLATED or info.flag_bits & 1:
+            with archive.open(info) as member:
+                yield member, info.file_size
+            return
+        if info.file_size > info.compress_size * _LARGEST_RATIO + _SLACK:
+            raise zipfile.BadZipFile(f"{info.filename} claims an impossible length")
+        file.seek(info.header_offset)
+        file.seek(sum(_LOCAL_HEADER.unpack(file.read(30))), io.SEEK_CUR)
+        yield Deflated(file, packed=info.compress_size, size=info.file_size, crc=info.CRC), info.file_size
+
+
+def _read_whole(file: IO[bytes] | Deflated, size: int) -> bytearray:
     content = bytearray(size)
     view, place = memoryview(content), 0
-    while chunk := file.read(CHUNK):
+    while chunk := file.read(_PIECE):
         view[place : place + len(chunk)] = chunk
         place += len(chunk)
     if place != size:
@@ -155,62 +197,48 @@ def _read_whole(file: IO[bytes], size: int) -> bytearray:
     return content
 
 
-def _info(archive: zipfile.ZipFile, name: str, path: Path) -> zipfile.ZipInfo:
-    info = archive.getinfo(f"{name}.npy")
-    if info.compress_size > path.stat().st_size:
-        raise EOFError
-    return info
+def _holds_rows(header: Header, size: int) -> bool:
+    """Say whether the rows lie one after the other, and nothing else."""
+    plain = not (header.fortran_order or header.dtype.hasobject) and bool(header.shape)
+    return plain and 0 < size == math.prod(header.shape) * header.dtype.itemsize
 
 
-def _is_plain_deflate(info: zipfile.ZipInfo) -> bool:
-    return info.compress_type == zipfile.ZIP_DEFLATED and not info.flag_bits & 1
+def _row_bytes(header: Header) -> int:
+    return math.prod(header.shape[1:]) * header.dtype.itemsize
 
 
-def _inflate(file: io.BufferedReader, info: zipfile.ZipInfo) -> bytearray:
-    _require_possible(info)
-    content = bytearray(info.file_size)
-    view, place = memoryview(content), 0
-    for plain in _inflated(file, info):
-        view[place : place + len(plain)] = plain
-        place += len(plain)
-    return content
-
-
-def _inflate_rows(
-    file: io.BufferedReader, info: zipfile.ZipInfo, header: Header, start: int, rows: Sequence[int]
-) -> NDArray[Any]:
-    """Inflate all, but keep only some rows."""
-    _require_possible(info)
+def _read_rows(member: IO[bytes] | Deflated, header: Header, rows: Sequence[int]) -> NDArray[Any]:
+    """Read all, but keep only some rows."""
     kept = np.empty((len(rows), *header.shape[1:]), header.dtype)
-    targets = [kept[k : k + 1].reshape(-1).view(np.uint8).data for k in range(len(rows))]
-    length, place = targets[0].nbytes, 0
-    for plain in _inflated(file, info):
-        piece = memoryview(plain)
-        for row, target in zip(rows, targets, strict=True):
-            begin = start + row * length
-            first, last = max(begin, place), min(begin + length, place + len(piece))
-            if first < last:
-                target[first - begin : last - begin] = piece[first - place : last - place]
-        place += len(piece)
+    length, place = _row_bytes(header), 0
+    for k in np.argsort(rows):
+        _skip(member, rows[k] * length - place)
+        target, start = kept[k : k + 1].reshape(-1).view(np.uint8).data, 0
+        for piece in _pieces(member, length):
+            target[start : start + len(piece)] = piece
+            start += len(piece)
+        place = (rows[k] + 1) * length
+    _read_to_end(member)
     return kept.astype(header.dtype.newbyteorder("="), copy=False)
 
 
-def _require_possible(info: zipfile.ZipInfo) -> None:
-    if info.file_size > info.compress_size * _LARGEST_RATIO + _SLACK:
-        raise zipfile.BadZipFile(f"{info.filename} claims an impossible length")
+def _pieces(member: IO[bytes] | Deflated, size: int) -> Iterator[bytes]:
+    while size:
+        piece = member.read(min(size, _PIECE))
+        if not piece:
+            raise EOFError
+        size -= len(piece)
+        yield piece
 
 
-def _inflated(file: io.BufferedReader, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Inflate a member piece by piece; its length and its checksum are compared at the end."""
-    file.seek(info.header_offset)
-    file.seek(sum(_LOCAL_HEADER.unpack(file.read(30))), io.SEEK_CUR)
-    place, crc = 0, 0
-    for plain in inflated(file, info.compress_size, window_bits=DEFLATE):
-        crc = isal_zlib.crc32(plain, crc)
-        place += len(plain)
-        yield plain
-    if place != info.file_size or crc != info.CRC:
-        raise zipfile.BadZipFile(f"{info.filename} fails its checksum")
+def _skip(member: IO[bytes] | Deflated, size: int) -> None:
+    for _ in _pieces(member, size):
+        pass
+
+
+def _read_to_end(member: IO[bytes] | Deflated) -> None:
+    while member.read(_PIECE):
+        pass
 
 
 def _parse(content: bytearray, path: Path, name: str) -> NDArray[Any]:
@@ -235,10 +263,10 @@ def _require_no_objects(header: Header, path: Path, name: str) -> None:
         )
 
 
-def _read_header(stream: IO[bytes]) -> Header:
-    version = npy_format.read_magic(stream)
+def _read_header(stream: IO[bytes] | Deflated) -> Header:
+    version = npy_format.read_magic(stream)  # type: ignore[arg-type]  # which only reads
     read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    return Header(*read_header(stream))
+    return Header(*read_header(stream))  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

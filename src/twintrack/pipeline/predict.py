@@ -1,16 +1,18 @@
-"""Predicting several CTs, one after the other: read, segment, calibrate, write; what is done already is passed over."""
+"""Predicting several CTs: each is read, segmented, calibrated and written; what is done already is passed over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
 from twintrack.calibration import Calibration, load_calibration
 from twintrack.calibration.agreement import require_countable
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, OutputError
 from twintrack.images import read_volume
-from twintrack.images.atomic import make_folder
+from twintrack.images.atomic import make_folder, require_seen
 from twintrack.pipeline.clock import StageClock
 from twintrack.pipeline.prediction import OnStage, predict_case, raters_of
 from twintrack.pipeline.summary import PACKAGES, describe_calibration, summarise
@@ -34,13 +36,14 @@ def predict(
     band: bool = False,
     ending: str = ".nii.gz",
     resume: bool = True,
+    executor: Executor | None = None,
     on_stage: OnStage | None = None,
     on_bad: OnBadCt | None = None,
     progress: CtProgress | None = None,
 ) -> list[dict[str, Any]]:
     """Predict CTs and write response maps, agreement levels, ROIs and summaries.
 
-    One CT is in memory at a time; the networks are loaded once.
+    One CT is in memory at a time in every process; the networks are loaded once in each.
 
     Args:
         cts: The CTs.
@@ -53,7 +56,9 @@ def predict(
         ending: File format of the maps.
         resume: Whether a case that an earlier run finished with the same CT, bundle, calibration and settings is passed
             over.
-        on_stage: Told what is done next.
+        executor: Who does the work; None: this process. Workers load the networks once each and use one thread where
+            the segmenter was not told how many; maps do not depend on who did it, but for this number of threads.
+        on_stage: Told what is done next, by this process only.
         on_bad: Called with a CT that cannot be used; None: raise.
         progress: Wraps the CTs to show progress.
 
@@ -73,44 +78,71 @@ def predict(
     experts = require_countable(raters_of(calibration) if n_raters is None else n_raters)
     make_folder(folder)
     require_elsewhere(cts, folder)
-    used = {
-        "bundle": {"name": bundle.bundle.name, "sha256": bundle.sha256},
-        "calibration": describe_calibration(calibration),
-    }
-    ending = f".{ending.lstrip('.')}"
+    one = _PredictCt(
+        segmenter if executor is None else segmenter.apart(),
+        calibration,
+        used={
+            "bundle": {"name": bundle.bundle.name, "sha256": bundle.sha256},
+            "calibration": describe_calibration(calibration),
+        },
+        folder=folder.absolute(),
+        rois=rois,
+        n_raters=experts,
+        band=band,
+        ending=f".{ending.lstrip('.')}",
+        resume=resume,
+        on_stage=on_stage if executor is None else None,
+    )
+    return list(each_ct(one, cts, executor=executor, on_bad=on_bad, progress=progress))
 
-    def one(ct: Ct) -> dict[str, Any]:
-        clock = StageClock(on_stage)
+
+@dataclass(frozen=True, eq=False)
+class _PredictCt:
+    """Predicts one CT and writes its maps and summary, if that is not done already."""
+
+    segmenter: Segmenter
+    calibration: Calibration
+    _: KW_ONLY
+    used: Mapping[str, Any]
+    folder: Path
+    rois: Mapping[str, Path] | None
+    n_raters: int
+    band: bool
+    ending: str
+    resume: bool
+    on_stage: OnStage | None
+
+    def __call__(self, ct: Ct) -> dict[str, Any]:
+        require_seen(self.folder)
+        clock = StageClock(self.on_stage)
         clock("checking what is done")
-        roi = None if rois is None else rois[ct.case_id]
-        inputs = input_hashes(ct, segmenter=segmenter, roi=roi)
-        fingerprint = fingerprint_of(inputs, **used, n_raters=experts, band=band, ending=ending)
-        done = read_finished(summary_of(folder, ct.case_id), fingerprint=fingerprint) if resume else None
+        roi = None if self.rois is None else self.rois[ct.case_id]
+        inputs = input_hashes(ct, segmenter=self.segmenter, roi=roi)
+        fingerprint = fingerprint_of(inputs, **self.used, n_raters=self.n_raters, band=self.band, ending=self.ending)
+        done = read_finished(summary_of(self.folder, ct.case_id), fingerprint=fingerprint) if self.resume else None
         if done is not None:
             return done
         clock("reading")
         prediction = predict_case(
-            segmenter,
-            calibration,
+            self.segmenter,
+            self.calibration,
             ct.read(),
             case_id=ct.case_id,
             roi=None if roi is None else read_volume(roi),
-            n_raters=experts,
-            band=band,
+            n_raters=self.n_raters,
+            band=self.band,
             on_stage=clock,
         )
         clock("writing")
         summary = {
             **summarise(prediction),
-            **used,
+            **self.used,
             "input": {"name": ct.path.name, "sha256": inputs["ct"]},
-            "margin_mm": segmenter.settings.margin,
+            "margin_mm": self.segmenter.settings.margin,
             "software": versions(*PACKAGES),
             "fingerprint": fingerprint,
         }
-        return write_prediction(prediction, summary, folder, ending=ending, clock=clock)
-
-    return list(each_ct(one, cts, on_bad=on_bad, progress=progress))
+        return write_prediction(prediction, summary, self.folder, ending=self.ending, clock=clock)
 
 
 def load_calibration_of(bundle: LoadedBundle, given: Path | None = None) -> Calibration:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError
 from twintrack.images import Volume
 from twintrack.segmentation.ct_checks import require_ct
@@ -74,6 +75,7 @@ def validate_roi(
     cts: Mapping[str, Ct] | None = None,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> list[CaseRecall]:
     """Measure the recall of the region of interest on labelled cases.
 
@@ -86,6 +88,7 @@ def validate_roi(
         cts: The CTs by case id; None: each case's own image.
         on_bad: Called with a case that cannot be used and the reason; None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads the cases and runs the network (`twintrack.compute.executors`); None: this process.
 
     Returns:
         One entry for each case and margin, by case.
@@ -94,20 +97,41 @@ def validate_roi(
         ModelError: If the bundle has no coarse network.
         TwinTrackError: If a case cannot be used and `on_bad` is None.
     """
-    chosen = list(margins) or [segmenter.settings.margin]
+    measure = _Measure(
+        segmenter if executor is None else segmenter.apart(),
+        margins=tuple(margins) or (segmenter.settings.margin,),
+        cts=cts,
+    )
+    found = map_cases(
+        measure,
+        cohort,
+        label="Finding regions",
+        members=False,
+        on_bad=on_bad,
+        progress=progress,
+        executor=executor,
+    )
+    return [entry for entries in found for entry in entries]
 
-    def measure(case: Case, data: CaseData) -> list[CaseRecall]:
-        ct = _ct_of(case, cts)
+
+@dataclass(frozen=True, eq=False)
+class _Measure:
+    """Finds the region of a case and measures its recall at each margin."""
+
+    segmenter: Segmenter
+    _: KW_ONLY
+    margins: tuple[float, ...]
+    cts: Mapping[str, Ct] | None
+
+    def __call__(self, case: Case, data: CaseData) -> list[CaseRecall]:
+        ct = _ct_of(case, self.cts)
         data.grid.require_same(ct.grid, name=f"the raters' masks of case {case.id}", other_name=ct.name)
         require_ct(ct)
         union = np.zeros(data.grid.shape, np.bool_)
         for mask in data.raters.values():
             union |= mask != 0
-        regions = segmenter.regions(ct, chosen)
-        return [_recall(case.id, m, roi, union, data) for m, roi in zip(chosen, regions, strict=True)]
-
-    found = map_cases(measure, cohort, label="Finding regions", members=False, on_bad=on_bad, progress=progress)
-    return [entry for entries in found for entry in entries]
+        regions = self.segmenter.regions(ct, self.margins)
+        return [_recall(case.id, m, roi, union, data) for m, roi in zip(self.margins, regions, strict=True)]
 
 
 def summarise(recalls: Sequence[CaseRecall]) -> list[MarginSummary]:

@@ -22,6 +22,7 @@ from scipy.special import expit
 
 from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
 from twintrack.cohort.cohort import shorten
+from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, InputError
 from twintrack.raters.effects_em import Floats, Rates, Stack, iterate, jackknife, likeliest_prevalence
 from twintrack.raters.near import MARGIN_MM, CaseVotes, Near, count_votes
@@ -141,6 +142,7 @@ def rater_effects(
     max_iterations: int = 5000,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> RaterEffects:
     """Estimate each rater's sensitivity and specificity from all cases together.
 
@@ -182,6 +184,7 @@ def rater_effects(
         max_iterations: Greatest number of updates, at least 1.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The raters' rates with standard errors, and what they make of a case's votes.
@@ -191,12 +194,24 @@ def rater_effects(
         InputError: If an option is out of range or a case has more than 16 raters.
         TwinTrackError: If a case cannot be read and `on_bad` is None.
     """
-
-    def count(_: Case, data: CaseData) -> CaseVotes:
-        return count_votes(data.raters, spacing=data.grid.spacing, margin_mm=margin_mm)
-
-    votes = map_cases(count, cases, label="Reading", members=False, on_bad=on_bad, progress=progress)
+    votes = map_cases(
+        _CountVotes(margin_mm),
+        cases,
+        label="Reading",
+        members=False,
+        on_bad=on_bad,
+        progress=progress,
+        executor=executor,
+    )
     return effects_from_votes(votes, pseudo_count=pseudo_count, max_iterations=max_iterations)
+
+
+@dataclass(frozen=True)
+class _CountVotes:
+    margin_mm: float
+
+    def __call__(self, _: Case, data: CaseData) -> CaseVotes:
+        return count_votes(data.raters, spacing=data.grid.spacing, margin_mm=self.margin_mm)
 
 
 def effects_from_votes(

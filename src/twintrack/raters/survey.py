@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError
 from twintrack.raters.agreement import CaseAgreement, CohortAgreement, case_agreement, cohort_agreement
 
@@ -42,13 +43,26 @@ class _Found:
     agreement: CaseAgreement | None
 
 
-def survey(cases: Iterable[Case], *, on_bad: OnBad | None = None, progress: Progress | None = None) -> Survey:
+def _look(_: Case, data: CaseData) -> _Found:
+    masks, grid = list(data.raters.values()), data.grid
+    agreement = case_agreement(masks, voxel_volume=grid.voxel_volume, names=list(data.raters)) if masks else None
+    return _Found(len(data.members), data.roi is not None, grid.spacing if grid.known else (), agreement)
+
+
+def survey(
+    cases: Iterable[Case],
+    *,
+    on_bad: OnBad | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+) -> Survey:
     """Read every case once and say what there is.
 
     Args:
         cases: Cases with members, raters or both; what some cases have, all must have.
         on_bad: Called with a case that cannot be used and the reason. None: raise.
         progress: Wraps the cases to show progress.
+        executor: Who reads the cases (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The survey of the usable cases.
@@ -60,20 +74,16 @@ def survey(cases: Iterable[Case], *, on_bad: OnBad | None = None, progress: Prog
     has_members = any(case.members for case in cohort)
     has_raters = any(case.raters for case in cohort)
 
-    def look(_: Case, data: CaseData) -> _Found:
-        masks, grid = list(data.raters.values()), data.grid
-        agreement = case_agreement(masks, voxel_volume=grid.voxel_volume, names=list(data.raters)) if masks else None
-        return _Found(len(data.members), data.roi is not None, grid.spacing if grid.known else (), agreement)
-
     found = list(
         map_cases(
-            look,
+            _look,
             cohort,
             label="Reading",
             members=has_members,
             raters=has_raters,
             on_bad=on_bad,
             progress=progress,
+            executor=executor,
         )
     )
     if not found:

@@ -15,16 +15,11 @@ from twintrack.calibration import Calibration
 from twintrack.cohort import Case
 from twintrack.errors import InputError
 from twintrack.images import Volume
+from twintrack.images.windows import ABDOMEN, Window
 from twintrack.raters.response import vote_count
 from twintrack.report import panels
 from twintrack.report.sections import Section, choose_sections
 from twintrack.segmentation.orientation import oriented
-
-Window = tuple[float, float]
-"""The HU shown black and white."""
-
-ABDOMEN: Window = (-110.0, 220.0)
-LUNG: Window = (-1250.0, 250.0)
 
 _COLUMNS = 4
 # Inches: a panel's side and the gap between two; the margins; what a title and a line of the legend add to them.

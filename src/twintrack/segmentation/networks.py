@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
 
+from typing_extensions import Self
+
 from twintrack.errors import ModelError
 from twintrack.segmentation.bundle import MemberEntry
 from twintrack.segmentation.bundle_files import LoadedBundle
 from twintrack.segmentation.extra import require_nnunet
 from twintrack.segmentation.model import CoarseModel, FineModel
 from twintrack.segmentation.precomputed import PrecomputedModel
+
+WORKER_THREADS = 1
+"""Threads of a worker's networks on the CPU, unless the user says otherwise."""
 
 
 class Networks(Protocol):
@@ -43,6 +48,19 @@ class BundleNetworks:
         self._device = device
         self._threads = threads
         self._trust = trust_checkpoint
+
+    def apart(self) -> Self:
+        """Give the same for a worker: not opened yet, and with one thread where nothing else was asked for.
+
+        The last bits of a network's result depend on the number of threads, so that must not depend on how many
+        workers share the cores.
+
+        Returns:
+            A copy that can be pickled.
+        """
+        return type(self)(
+            self._bundle, device=self._device, threads=self._threads or WORKER_THREADS, trust_checkpoint=self._trust
+        )
 
     @cached_property
     def coarse(self) -> CoarseModel | None:

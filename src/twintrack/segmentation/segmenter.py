@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import warnings
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from twintrack.errors import InputError, ModelError, TwinTrackWarning
 from twintrack.images import Volume
@@ -54,9 +56,20 @@ class Segmenter:
     ) -> None:
         self.bundle = bundle
         self.settings = with_margin(bundle.bundle.roi, margin)
-        self.networks = networks or BundleNetworks(
+        self.networks: Networks = networks or BundleNetworks(
             bundle, device=device, threads=threads, trust_checkpoint=trust_checkpoint
         )
+
+    def apart(self) -> Self:
+        """Give the same for workers; each loads the networks once (`BundleNetworks.apart`).
+
+        Returns:
+            A copy that can be pickled, if models given instead of the bundle's can.
+        """
+        twin = copy.copy(self)
+        if isinstance(self.networks, BundleNetworks):
+            twin.networks = self.networks.apart()
+        return twin
 
     @property
     def fingerprint(self) -> str:

@@ -1,17 +1,19 @@
-"""Walking through CTs, one in memory at a time, with bad ones reported or skipped and finished ones passed over."""
+"""Walking through CTs, one in memory at a time: bad ones are reported or skipped, finished ones passed over."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from twintrack.errors import MissingExtraError, OutputError, TwinTrackError
+from twintrack.compute.executors import Executor, Serial, each_result
+from twintrack.errors import OutputError, TwinTrackError
 from twintrack.images import read_volume
-from twintrack.images.atomic import make_folder
+from twintrack.images.atomic import make_folder, require_seen
 from twintrack.images.hashing import sha256_of
 from twintrack.segmentation.cts import Ct
 from twintrack.segmentation.records import read_finished
@@ -34,14 +36,16 @@ def each_ct(
     function: Callable[[Ct], Result],
     cts: Sequence[Ct],
     *,
+    executor: Executor | None = None,
     on_bad: OnBadCt | None = None,
     progress: CtProgress | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Apply a function to one CT after the other.
 
     Args:
-        function: Takes a CT; what it returns should be small.
+        function: Takes a CT; what it returns should be small. For workers it can be pickled.
         cts: The CTs.
+        executor: Who does the work; None: this process.
         on_bad: Called with a CT that cannot be used and the reason; the walk then goes on. None: raise. A file that
             cannot be written, and a package that is not installed, are no fault of the CT and always raised.
         progress: Wraps the CTs to show progress.
@@ -52,17 +56,11 @@ def each_ct(
     Raises:
         TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable CT.
     """
-    for ct in progress(cts) if progress else cts:
-        try:
-            result = function(ct)
-        except TwinTrackError as error:  # noqa: PERF203  (one bad CT must not end the loop)
-            if on_bad is None or isinstance(error, (OutputError, MissingExtraError)):
-                raise
-            # What keeps the error would keep the voxels its traceback holds.
-            traceback.clear_frames(error.__traceback__)
-            on_bad(ct, error)
-        else:
-            yield result
+    walk = each_result(
+        function, cts, executor=executor or Serial(), name=lambda ct: f"case {ct.id}", on_bad=on_bad, progress=progress
+    )
+    with closing(walk):
+        yield from walk
 
 
 def segment_cts(
@@ -70,9 +68,10 @@ def segment_cts(
     *,
     segmenter: Segmenter,
     folder: Path,
-    rois: dict[str, Path] | None = None,
+    rois: Mapping[str, Path] | None = None,
     ending: str = ".nii.gz",
     resume: bool = True,
+    executor: Executor | None = None,
     on_stage: OnStage | None = None,
     on_bad: OnBadCt | None = None,
     progress: CtProgress | None = None,
@@ -86,7 +85,9 @@ def segment_cts(
         rois: The ROI of each case, instead of the coarse network's.
         ending: File format of the maps.
         resume: Whether a case that an earlier run finished with the same CT, bundle and settings is passed over.
-        on_stage: Told what is done next.
+        executor: Who does the work; None: this process. Workers load the networks once each and use one thread where
+            the segmenter was not told how many; files do not depend on who did it, but for this number of threads.
+        on_stage: Told what is done next, by this process only.
         on_bad: Called with a CT that cannot be used; None: raise.
         progress: Wraps the CTs to show progress.
 
@@ -98,25 +99,47 @@ def segment_cts(
         TwinTrackError: Without `on_bad`, whatever is wrong with the first unusable CT.
     """
     make_folder(folder)
-    say = on_stage or (lambda _: None)
+    one = _SegmentCt(
+        segmenter if executor is None else segmenter.apart(),
+        folder=folder.absolute(),
+        rois=rois,
+        ending=ending,
+        resume=resume,
+        on_stage=on_stage if executor is None else None,
+    )
+    return list(each_ct(one, cts, executor=executor, on_bad=on_bad, progress=progress))
 
-    def one(ct: Ct) -> dict[str, Any]:
-        roi = None if rois is None else rois[ct.case_id]
+
+@dataclass(frozen=True, eq=False)
+class _SegmentCt:
+    """Segments one CT and writes its maps, if that is not done already."""
+
+    segmenter: Segmenter
+    _: KW_ONLY
+    folder: Path
+    rois: Mapping[str, Path] | None
+    ending: str
+    resume: bool
+    on_stage: OnStage | None
+
+    def __call__(self, ct: Ct) -> dict[str, Any]:
+        say = self.on_stage or (lambda _: None)
+        require_seen(self.folder)
+        roi = None if self.rois is None else self.rois[ct.case_id]
         say("checking what is done")
-        inputs = input_hashes(ct, segmenter=segmenter, roi=roi)
-        fingerprint = fingerprint_of(inputs, ending=ending)
-        finished = read_finished(record_of(folder, ct.case_id), fingerprint=fingerprint) if resume else None
+        inputs = input_hashes(ct, segmenter=self.segmenter, roi=roi)
+        fingerprint = fingerprint_of(inputs, ending=self.ending)
+        record = record_of(self.folder, ct.case_id)
+        finished = read_finished(record, fingerprint=fingerprint) if self.resume else None
         if finished is not None:
             return finished
         say("reading")
-        segmentation = segmenter.segment(
-            ct.read(), case_id=ct.case_id, roi=None if roi is None else read_volume(roi), on_stage=on_stage
+        segmentation = self.segmenter.segment(
+            ct.read(), case_id=ct.case_id, roi=None if roi is None else read_volume(roi), on_stage=self.on_stage
         )
         say("writing")
-        about = {"ct": ct.path.name, "inputs": inputs, "bundle": segmenter.bundle.bundle.name}
-        return write_segmentation(segmentation, folder, ending=ending, fingerprint=fingerprint, about=about)
-
-    return list(each_ct(one, cts, on_bad=on_bad, progress=progress))
+        about = {"ct": ct.path.name, "inputs": inputs, "bundle": self.segmenter.bundle.bundle.name}
+        return write_segmentation(segmentation, self.folder, ending=self.ending, fingerprint=fingerprint, about=about)
 
 
 def input_hashes(ct: Ct, *, segmenter: Segmenter, roi: Path | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from twintrack.calibration.selection.candidates import (
     judge,
     volume_summary,
 )
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 
 from .conftest import STRENGTHS, expected_volume, make_case, samples_of
 

@@ -12,7 +12,8 @@ from tests.calibration.conftest import make_case
 
 import twintrack as tt
 from twintrack.calibration.tally import CaseTally
-from twintrack.calibration.volumes.distribution import VolumeModel, VolumeSummary
+from twintrack.calibration.volumes.distribution import VolumeModel
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.calibration.volumes.volume import LEVEL, VolumeInterval, estimate_volume
 from twintrack.compute.levels import level_histogram
 from twintrack.errors import CalibrationError, InputError

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER
 from twintrack.evaluation.pdacvi.inputs import check_inputs
-from twintrack.evaluation.pdacvi.tally import FIRST_RATER, tally, union
+from twintrack.evaluation.pdacvi.tally import tally, union
 from twintrack.evaluation.scores.overlap import THRESHOLDS
 
 SEEDS = st.integers(0, 2**32 - 1)

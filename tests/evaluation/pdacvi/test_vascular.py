@@ -177,7 +177,8 @@ def test_a_vessel_the_volume_does_not_hold_is_named_and_has_no_angle(random_case
     case = random_case(3)
     case["vessels"][case["vessels"] == 2] = 0
     found = tally(check_inputs(case["raters"], case["probability"]))
-    distances, degrees, absent = involvement(case["vessels"], NAMES, found, variant=variant)
+    edges = edge_pixels(case["vessels"], list(NAMES))
+    distances, degrees, absent = involvement(case["vessels"], edges, NAMES, found, variant=variant)
     assert absent == ["two"]
     np.testing.assert_equal(distances["two"], value)
     np.testing.assert_equal(degrees["two"]["sag"], {"raters": [value] * 5, "prediction": [value] * 6})

@@ -7,10 +7,15 @@ import signal
 import time
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import twintrack as tt
 from twintrack.errors import InputError, TwinTrackWarning
+from twintrack.segmentation.cts import Ct
 
 
 def double(number):
@@ -44,7 +49,16 @@ def fail_for_a_reason(number):
 
 
 def run_out_of_memory(_):
-    raise MemoryError
+    return len(np.ones(1 << 60, np.uint8))
+
+
+def eat_memory_at_three(number):
+    """Take more and more memory, slowly, up to 4 GB."""
+    eaten = [np.ones(32 << 20, np.uint8)]
+    while number == 3 and len(eaten) < 128:
+        eaten.append(np.ones(32 << 20, np.uint8))
+        time.sleep(0.05)
+    return number
 
 
 class PeculiarError(Exception):
@@ -159,3 +173,96 @@ class DeadlySource:
 
     def read_grid(self):
         return self.source.read_grid()
+
+
+class KeepsWhatItLoads:
+    """Notes each time that it loads what it needs, and keeps it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    @cached_property
+    def loaded(self):
+        (self.folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+        return 2
+
+    def __call__(self, number):
+        time.sleep(0.02)
+        return self.loaded * number
+
+
+class Member:
+    """A network that says what the voxels say, and notes that it was loaded."""
+
+    foreground = ("tumour",)
+
+    def __init__(self, name, shift, folder=None):
+        self.name = name
+        self.shift = shift
+        if folder is not None:
+            (folder / f"{os.getpid()}-{name}-{time.monotonic_ns()}").touch()
+
+    def probability(self, view):
+        image = view.image.astype(np.float32)
+        return np.where(image < 0, 0, 1 / (1 + np.exp(-(image - 40 - self.shift) / 30))).astype(np.float32)
+
+
+class Ensemble:
+    """Two such networks, loaded when they are first needed."""
+
+    coarse = None
+
+    def __init__(self, folder=None):
+        self.folder = folder
+
+    @cached_property
+    def members(self):
+        return (Member("0", 0, self.folder), Member("1", 20, self.folder))
+
+
+class Finder:
+    """A coarse network that finds the middle; no members."""
+
+    members = ()
+    name = "coarse"
+
+    @property
+    def coarse(self):
+        return self
+
+    def locate(self, ct):
+        lattice = np.zeros((2, 7, 8), np.bool_)
+        lattice[:, 2:5, 2:6] = True
+        return lattice
+
+
+@dataclass(frozen=True)
+class DeadlyCt(Ct):
+    """Kills its reader, always or the first time only.
+
+    Attributes:
+        mark: A file that says that it has happened, where it happens once.
+    """
+
+    mark: Path | None = None
+
+    def read(self):
+        if self.mark is None or not self.mark.exists():
+            if self.mark is not None:
+                self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read()
+
+
+@dataclass(frozen=True)
+class WriteAgain:
+    """Writes one and the same image, many times."""
+
+    path: Path
+
+    def __call__(self, number):
+        image = tt.Volume.from_array(np.full((8, 64, 64), 7, np.uint8), spacing=(1.0, 1.0, 1.0))
+        for _ in range(20):
+            tt.write_volume(self.path, image)
+            assert (tt.read_volume(self.path).array == 7).all()
+        return number

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.special import logit
 
 from twintrack.cohort import CaseData
 
@@ -172,7 +171,7 @@ def _radius(volume: float, dimensions: int) -> float:
 
 
 def _logit(p: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(logit(np.clip(p.astype(np.float64), FLOOR, 1 - FLOOR)))
+    return np.asarray(scipy.special.logit(np.clip(p.astype(np.float64), FLOOR, 1 - FLOOR)))
 
 
 def _signed_distance(mask: NDArray[np.bool_], spacing: Sequence[float]) -> NDArray[np.float64]:
@@ -182,8 +181,8 @@ def _signed_distance(mask: NDArray[np.bool_], spacing: Sequence[float]) -> NDArr
     """
     middle = (slice(1, -1),) * mask.ndim
     inner = np.pad(mask, 1)
-    inside = ndimage.distance_transform_edt(inner, sampling=spacing)
-    outside = ndimage.distance_transform_edt(~inner, sampling=spacing)
+    inside = scipy.ndimage.distance_transform_edt(inner, sampling=spacing)
+    outside = scipy.ndimage.distance_transform_edt(~inner, sampling=spacing)
     return np.asarray((inside - outside)[middle])
 
 
@@ -200,4 +199,4 @@ def _blurred(
 ) -> NDArray[np.float64]:
     """Average by a Gaussian of `sigma` mm; what lies beyond the box counts as `beyond`."""
     widths = [sigma / size for size in spacing]
-    return np.asarray(ndimage.gaussian_filter(values, widths, mode="constant", cval=beyond, truncate=_TRUNCATE))
+    return np.asarray(scipy.ndimage.gaussian_filter(values, widths, mode="constant", cval=beyond, truncate=_TRUNCATE))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from twintrack.calibration.conditional.describe import FLOOR
 from twintrack.calibration.conditional.model import ConditionalMap, design
@@ -64,13 +64,13 @@ class Terms:
     def loss(self, coefficients: NDArray[np.float64]) -> float:
         """Give the loss: Σ w [log(1 + e^q) − r q] + `VOLUME` √((Σ w σ(q) − volume)² + 1), scaled."""
         q = self.logit + self.x @ coefficients.astype(np.float32)
-        miss = float(self.weight @ expit(q)) - self.volume
+        miss = float(self.weight @ scipy.special.expit(q)) - self.volume
         entropy = float(self.weight @ (np.logaddexp(0.0, q) - self.response * q))
         return self.scale * (entropy + VOLUME * float(np.hypot(miss, 1.0)))
 
     def derivatives(self, coefficients: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give gradient and a positive semi-definite Hessian (without the volume's curvature through σ)."""
-        r = expit(self.logit + self.x @ coefficients.astype(np.float32))
+        r = scipy.special.expit(self.logit + self.x @ coefficients.astype(np.float32))
         spread = self.weight * r * (1 - r)
         miss = float(self.weight @ r) - self.volume
         length = float(np.hypot(miss, 1.0))

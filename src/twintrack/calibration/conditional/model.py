@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit
 
 from twintrack.calibration.conditional.describe import FLOOR, STEEPEST_BEND, Description, Traits, describe
 from twintrack.calibration.conditional.reference import N_COEFFICIENTS, Towards, Units
@@ -118,7 +118,7 @@ class ConditionalMap(BaseModel):
         """
         logit = self._logit(voxel, traits)
         logit += self._shift(logit, probability, weight)
-        return np.asarray(np.maximum(expit(logit), FLOOR))
+        return np.asarray(np.maximum(scipy.special.expit(logit), FLOOR))
 
     def shift_of(
         self,
@@ -151,7 +151,7 @@ class ConditionalMap(BaseModel):
         Returns:
             float64 (n,), at least `FLOOR`.
         """
-        return np.asarray(np.maximum(expit(self._logit(voxel, traits) + shift), FLOOR))
+        return np.asarray(np.maximum(scipy.special.expit(self._logit(voxel, traits) + shift), FLOOR))
 
     def _shift(
         self, logit: NDArray[np.float64], probability: NDArray[np.float64], weight: NDArray[np.float64] | None
@@ -159,7 +159,7 @@ class ConditionalMap(BaseModel):
         if self.volume == 1:
             return 0.0
         each = np.ones_like(logit) if weight is None else weight
-        kept, modelled = float(each @ probability), float(each @ np.maximum(expit(logit), FLOOR))
+        kept, modelled = float(each @ probability), float(each @ np.maximum(scipy.special.expit(logit), FLOOR))
         return shift_to(logit, each, kept ** (1 - self.volume) * modelled**self.volume)
 
     def _logit(self, voxel: NDArray[np.float32], traits: Traits) -> NDArray[np.float64]:
@@ -209,7 +209,7 @@ def shift_to(logit: NDArray[np.float64], weight: NDArray[np.float64], volume: fl
     """
     low, high, shift = -_BOUND, _BOUND, 0.0
     for _ in range(_NEWTON_STEPS):
-        r = expit(logit + shift)
+        r = scipy.special.expit(logit + shift)
         excess = float(weight @ np.maximum(r, FLOOR)) - volume
         if abs(excess) <= _CLOSE_ENOUGH * volume:
             break

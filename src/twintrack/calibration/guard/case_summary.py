@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit, logit
 from typing_extensions import Self
 
 from twintrack.cohort import CaseData
@@ -24,7 +25,6 @@ BINS = 10
 
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
-_EDGES = expit(np.linspace(logit(FLOOR), logit(1 - FLOOR), BINS + 1))
 _DIGITS = 6  # significant ones that are kept
 
 
@@ -123,8 +123,15 @@ class CaseSums:
         """
         everywhere = np.empty(0, np.uint8)
         rows = tuple(read_only(member) for member in members)
-        sum_members(rows, everywhere if inside is None else inside, _EDGES, self.totals, self.mass)
+        sum_members(rows, everywhere if inside is None else inside, _edges(), self.totals, self.mass)
         self.n_members = len(members)
+
+
+@functools.cache
+def _edges() -> NDArray[np.float64]:
+    lowest, highest = scipy.special.logit([FLOOR, 1 - FLOOR])
+    edges: NDArray[np.float64] = scipy.special.expit(np.linspace(lowest, highest, BINS + 1))
+    return edges
 
 
 def _rounded(value: float) -> float:

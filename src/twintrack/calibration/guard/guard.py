@@ -27,10 +27,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.spatial.distance import cdist
-from scipy.special import expit, logit
 from typing_extensions import Self
 
 from twintrack.calibration.guard.case_summary import FLOOR, CaseSummary
@@ -104,6 +103,11 @@ class ShiftGuard(BaseModel):
         """
         return cls(cases=tuple(sorted(summaries, key=lambda case: case.model_dump_json())))
 
+    @property
+    def compares(self) -> bool:
+        """Whether there are enough cases to compare with."""
+        return len(self.cases) >= FEWEST
+
     def flags(self, summary: CaseSummary) -> list[str]:
         """Say in what a case is unlike the calibration cases.
 
@@ -113,7 +117,7 @@ class ShiftGuard(BaseModel):
         Returns:
             The reasons, in words; none where it is like them, or there are fewer than `FEWEST` to compare with.
         """
-        if len(self.cases) < FEWEST:
+        if not self.compares:
             return []
         predicted = [case for case in self.cases if not case.empty]
         if summary.empty:
@@ -186,7 +190,7 @@ def _peak_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[
     """Compare the largest probability; its scatter is taken from the larger half, since hard cases make a long tail."""
     if len(cases) < FEWEST:
         return
-    values = logit([min(case.peak, _SURE) for case in cases])
+    values = scipy.special.logit([min(case.peak, _SURE) for case in cases])
     middle = float(np.median(values))
     upper = values[values >= middle] - middle
     limit = upper_limit(
@@ -197,8 +201,9 @@ def _peak_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[
         alpha=ALPHA,
         least=_LEAST_SPREAD_UP,
     )
-    if logit(min(summary.peak, _SURE)) > limit:
-        yield f"its largest probability is {summary.peak:.6g}; fitted cases let expect at most {expit(limit):.6g}"
+    if scipy.special.logit(min(summary.peak, _SURE)) > limit:
+        most = scipy.special.expit(limit)
+        yield f"its largest probability is {summary.peak:.6g}; fitted cases let expect at most {most:.6g}"
 
 
 def _histogram_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[str]:
@@ -228,4 +233,4 @@ def _histogram_flags(summary: CaseSummary, cases: Sequence[CaseSummary]) -> Iter
 
 def _variation(histograms: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give the total variation distance (n, m) of histograms (n, B) to others (m, B)."""
-    return np.asarray(cdist(histograms, others, "cityblock") / 2)
+    return np.asarray(scipy.spatial.distance.cdist(histograms, others, "cityblock") / 2)

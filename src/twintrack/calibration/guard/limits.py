@@ -12,8 +12,8 @@ where n + 1 is at least twice that.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 _ROUNDING = 1e-9
 
@@ -47,7 +47,8 @@ def prediction_interval(
     residual = values - design @ slopes
     share = np.clip(1 - np.einsum("ij,ji->i", design, inverse), _ROUNDING, 1)
     own = np.sort(residual / np.sqrt(share))
-    reach = float(stdtrit(freedom, 1 - alpha / 2)) * max(float(np.sqrt(residual @ residual / freedom)), least)
+    quantile = float(scipy.special.stdtrit(freedom, 1 - alpha / 2))
+    reach = quantile * max(float(np.sqrt(residual @ residual / freedom)), least)
     rank = max(int((n + 1) * alpha / 2), 1)
     here = np.concatenate([[1.0], at - centre])
     width = float(np.sqrt(1 + here @ inverse @ inverse.T @ here))
@@ -73,6 +74,7 @@ def upper_limit(
         The limit.
     """
     n = values.size
-    reach = float(stdtrit(max(freedom, 1.0), 1 - alpha)) * max(spread, least) * float(np.sqrt(1 + 1 / n))
+    quantile = float(scipy.special.stdtrit(max(freedom, 1.0), 1 - alpha))
+    reach = quantile * max(spread, least) * float(np.sqrt(1 + 1 / n))
     rank = max(int((n + 1) * alpha), 1)
     return max(centre + reach, float(np.sort(values)[n - rank])) + _ROUNDING

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit
 
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.base import HIGHEST, LOWEST, ResponseMap
@@ -36,4 +36,4 @@ class BetaMap(ResponseMap):
     def __call__(self, probability: NDArray[Any]) -> NDArray[np.float64]:
         """Map probabilities to responses."""
         p = np.clip(np.asarray(probability, np.float64), LOWEST, HIGHEST)
-        return np.asarray(expit(self.a * np.log(p) - self.b * np.log1p(-p) + self.c))
+        return np.asarray(scipy.special.expit(self.a * np.log(p) - self.b * np.log1p(-p) + self.c))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.knots import KnotMap
@@ -41,7 +41,7 @@ def pool_adjacent_violators(curve: Curve) -> Blocks:
     Returns:
         The blocks.
     """
-    solution = isotonic_regression(curve.response, weights=curve.weight)
+    solution = scipy.optimize.isotonic_regression(curve.response, weights=curve.weight)
     edges = np.asarray(solution.blocks)
     return Blocks(edges[:-1], edges[1:] - 1, solution.x[edges[:-1]], np.asarray(solution.weights))
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from twintrack.calibration.curve import Curve
 from twintrack.errors import CalibrationError
@@ -46,9 +45,9 @@ def fit_logistic(
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = scaled @ theta
         value = float(weight @ (np.logaddexp(0.0, z) - curve.response * z))
-        return value, scaled.T @ (weight * (expit(z) - curve.response))
+        return value, scaled.T @ (weight * (scipy.special.expit(z) - curve.response))
 
-    result = minimize(
+    result = scipy.optimize.minimize(
         loss,
         np.asarray(start) * scale,
         jac=True,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit, logit
 
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.base import HIGHEST, LOWEST, ResponseMap
@@ -27,7 +27,7 @@ class PlattMap(ResponseMap):
     @classmethod
     def fit(cls, curve: Curve) -> PlattMap:
         """Fit slope and offset by weighted cross-entropy to the response."""
-        score = logit(np.clip(curve.probability, LOWEST, HIGHEST))
+        score = scipy.special.logit(np.clip(curve.probability, LOWEST, HIGHEST))
         features = np.column_stack([score, np.ones_like(score)])
         slope, offset = fit_logistic(features, curve, start=[1.0, 0.0], bounds=[(0.0, 1e3), (-50.0, 50.0)])
         return cls(slope=slope, offset=offset)
@@ -35,4 +35,4 @@ class PlattMap(ResponseMap):
     def __call__(self, probability: NDArray[Any]) -> NDArray[np.float64]:
         """Map probabilities to responses."""
         p = np.clip(np.asarray(probability, np.float64), LOWEST, HIGHEST)
-        return np.asarray(expit(self.slope * logit(p) + self.offset))
+        return np.asarray(scipy.special.expit(self.slope * scipy.special.logit(p) + self.offset))

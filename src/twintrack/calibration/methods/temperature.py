@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit, logit
 
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.base import HIGHEST, LOWEST, ResponseMap
@@ -27,11 +27,11 @@ class TemperatureMap(ResponseMap):
     @classmethod
     def fit(cls, curve: Curve) -> TemperatureMap:
         """Fit T by weighted cross-entropy to the response."""
-        features = logit(np.clip(curve.probability, LOWEST, HIGHEST))[:, None]
+        features = scipy.special.logit(np.clip(curve.probability, LOWEST, HIGHEST))[:, None]
         (slope,) = fit_logistic(features, curve, start=[1.0], bounds=[(1e-3, 1e3)])
         return cls(temperature=1.0 / slope)
 
     def __call__(self, probability: NDArray[Any]) -> NDArray[np.float64]:
         """Map probabilities to responses."""
         p = np.clip(np.asarray(probability, np.float64), LOWEST, HIGHEST)
-        return np.asarray(expit(logit(p) / self.temperature))
+        return np.asarray(scipy.special.expit(scipy.special.logit(p) / self.temperature))

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, label
-from scipy.special import ndtri
 
 from twintrack.calibration.outlines.field import RaterField
 from twintrack.calibration.outlines.gaussian import covariance_factors, smooth_normal
@@ -62,7 +61,7 @@ class Limits:
         if box is None:
             return None
         # Rounding may leave a response 1e-6 outside [0, 1].
-        return cls(box, ndtri(np.clip(response[box], 0, 1)), tuple(spacing))
+        return cls(box, scipy.special.ndtri(np.clip(response[box], 0, 1)), tuple(spacing))
 
     def draws(self, length_mm: float, *, n: int, seed: int) -> Iterator[tuple[float, NDArray[np.float32]]]:
         """Draw what each rater's thresholds are made of.
@@ -213,7 +212,7 @@ def each_mask(
 
 def box_of(mask: NDArray[np.bool_]) -> Box | None:
     """Give the smallest box that holds every voxel of a mask; None for an empty one."""
-    found: list[Box] = find_objects(mask.view(np.uint8))
+    found: list[Box] = scipy.ndimage.find_objects(mask.view(np.uint8))
     return found[0] if found else None
 
 
@@ -221,7 +220,7 @@ def without_specks(mask: NDArray[np.bool_], *, least_piece: float) -> NDArray[np
     """Leave out the pieces smaller than a fraction of the largest; 0 keeps all."""
     if least_piece == 0:
         return mask
-    pieces, _ = label(mask)
+    pieces, _ = scipy.ndimage.label(mask)
     sizes = np.bincount(pieces.reshape(-1))
     sizes[0] = 0
     kept: NDArray[np.bool_] = ((sizes > 0) & (sizes >= least_piece * sizes.max()))[pieces]
@@ -235,7 +234,7 @@ def _strata(n: int, *, seed: int) -> list[float]:
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STRATA, n)))
     places = (rng.permutation(n) + rng.random(n)) / n
-    return [float(score) for score in ndtri(np.clip(places, *_INSIDE))]
+    return [float(score) for score in scipy.special.ndtri(np.clip(places, *_INSIDE))]
 
 
 def _check_options(*, n: int, seed: int, least_piece: float) -> None:

@@ -13,7 +13,7 @@ from twintrack.calibration.conditional.reference import Reference, Towards
 from twintrack.calibration.methods import AnyMap, ResponseMap, fit_map
 from twintrack.calibration.sample import CaseSample, curve_of
 from twintrack.calibration.selection.losses import Judged
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 
 CONDITIONAL = "conditional"
 """The case-aware method."""

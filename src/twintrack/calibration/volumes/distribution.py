@@ -42,14 +42,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import Self
 
-from twintrack.compute.blocks import blocks, flat
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.errors import CalibrationError, InputError
 
 Spread: TypeAlias = Literal["disagreement", "volume"]
@@ -65,55 +65,6 @@ _SMALLEST = 0.5  # voxels: what is smaller is no voxel
 _ROUNDING = 1e-9  # cases: thirds do not sum to whole numbers
 _PRIOR_ATOMS = 50
 _PRIOR_SCALE = 1.5 / np.log(3)  # of a logistic distribution with quartiles ±1.5
-
-
-@dataclass(frozen=True)
-class VolumeSummary:
-    """What is kept of a response map to say how volumes drawn by raters are distributed.
-
-    All in voxels, and 0 only where every response is 0 (`disagreement` also where every response is 0 or 1).
-
-    Attributes:
-        expected: E = Σ r, the expected volume of one rater.
-        majority: M = Σ r² (3 − 2r), the expected volume of what at least two of three raters draw.
-        disagreement: D = Σ r (1 − r), half the number of voxels on which two raters are expected to disagree.
-    """
-
-    expected: float
-    majority: float
-    disagreement: float
-
-    @classmethod
-    def of(cls, response: NDArray[Any], *, voxels: NDArray[Any] | None = None) -> Self:
-        """Summarise a response map.
-
-        Args:
-            response: Responses in [0, 1], any shape; all that are not 0 must be among them.
-            voxels: How many voxels have each response, same shape; None: one each. With it a map may be summarised
-                from a histogram.
-
-        Returns:
-            The summary.
-
-        Raises:
-            InputError: If a response is not in [0, 1], or the shapes differ.
-
-        Examples:
-            >>> import numpy as np
-            >>> VolumeSummary.of(np.array([[0.0, 0.5], [0.5, 1.0]]))
-            VolumeSummary(expected=2.0, majority=2.0, disagreement=0.5)
-        """
-        if voxels is not None and voxels.shape != response.shape:
-            raise InputError(f"voxels: expected the shape of the responses, {response.shape}; got {voxels.shape}")
-        values, counts = flat(response), None if voxels is None else flat(voxels)
-        sums = np.zeros(3)
-        for part in blocks(values.size):
-            r = np.asarray(values[part], np.float64)
-            if not (r.min() >= 0 and r.max() <= 1):  # also where one is NaN
-                raise InputError(f"expected responses between 0 and 1; found {r.min()} to {r.max()}")
-            parts = np.stack([r, r * r * (3 - 2 * r), r * (1 - r)])
-            sums += parts.sum(axis=1) if counts is None else parts @ counts[part]
-        return cls(*map(float, sums))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from twintrack.calibration.volumes.distribution import VolumeDistribution, VolumeModel, VolumeSummary
+from twintrack.calibration.volumes.distribution import VolumeDistribution, VolumeModel
+from twintrack.calibration.volumes.summary import VolumeSummary
 
 LEVEL = 0.9
 """How often an interval is to hold the volume that a further rater draws."""
@@ -75,7 +76,13 @@ def estimate_volume(
     Raises:
         InputError: If a response is not in [0, 1].
     """
-    summary = VolumeSummary.of(response)
+    return estimate_summarised(VolumeSummary.of(response), voxel_volume=voxel_volume, model=model, level=level)
+
+
+def estimate_summarised(
+    summary: VolumeSummary, *, voxel_volume: float, model: VolumeModel | None, level: float = LEVEL
+) -> VolumeEstimate:
+    """Estimate the volume of a case whose response map is summarised; else as `estimate_volume`."""
     expected = summary.expected * voxel_volume
     reason = _why_not(expected, model)
     if model is None or reason is not None:

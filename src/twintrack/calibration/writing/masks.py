@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,13 +14,14 @@ from numpy.typing import NDArray
 
 from twintrack.calibration.calibration import Calibration
 from twintrack.calibration.outlines import RaterField, case_seed, each_mask
-from twintrack.calibration.volumes.distribution import VolumeSummary
+from twintrack.calibration.volumes.summary import VolumeSummary
 from twintrack.calibration.writing.flags import OnFlagged, write_flags
 from twintrack.calibration.writing.responses import place_of
-from twintrack.cohort import Case, CaseData, OnBad, Progress, map_cases
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, CohortError, InputError, OutputError
 from twintrack.images import Volume, write_volume
-from twintrack.images.atomic import make_folder, write_text
+from twintrack.images.atomic import make_folder, require_seen, write_text
 
 MASKS = "masks.json"
 """Lies beside the masks of a case and says how they were drawn and what their volumes are."""
@@ -42,6 +45,7 @@ def write_masks(
     on_drawn: OnDrawn | None = None,
     on_bad: OnBad | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> list[Path]:
     """Draw masks of every case and write them, with `MASKS` in each case's folder and `FLAGS` beside the folders.
 
@@ -60,6 +64,7 @@ def write_masks(
         on_drawn: Called with a case whose masks were written, and what `MASKS` says of them.
         on_bad: Called with a case that cannot be used and the reason. None: raise; what was written before stays.
         progress: Wraps the cases to show progress.
+        executor: Who draws and writes the masks (`twintrack.compute.executors`); None: this process.
 
     Returns:
         The folders of the cases.
@@ -76,36 +81,57 @@ def write_masks(
     field = _require(calibration, n=n, seed=seed)
     _require_new(folder)
     make_folder(folder)
+    cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
+    by_id = {case.id: case for case in cohort}
+    draw = _Draw(calibration, field, folder=folder.absolute(), n=n, seed=seed, ending=ending)
+    walk = map_cases(draw, cohort, label="Drawing", raters=False, on_bad=on_bad, progress=progress, executor=executor)
     flags: dict[str, tuple[str, ...]] = {}
+    try:
+        with closing(walk):
+            for record, reasons in walk:
+                case = by_id[record["case"]]
+                flags[case.id] = reasons
+                if reasons and on_flagged is not None:
+                    on_flagged(case, reasons)
+                if on_drawn is not None:
+                    on_drawn(case, record)
+    finally:
+        if flags:
+            write_flags(folder, flags, calibration)
+    return [place_of(folder, by_id[name]) for name in flags]
 
-    def draw(case: Case, data: CaseData) -> Path:
-        calibration.check(case)
-        place = place_of(folder, case)
+
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """Writes the masks of a case and what is said of them."""
+
+    calibration: Calibration
+    field: RaterField
+    _: KW_ONLY
+    folder: Path
+    n: int
+    seed: int
+    ending: str
+
+    def __call__(self, case: Case, data: CaseData) -> tuple[dict[str, Any], tuple[str, ...]]:
+        require_seen(self.folder)
+        self.calibration.check(case)
+        place = place_of(self.folder, case)
         if not data.grid.known:
             raise CohortError(f"case {case.id}: the voxel size is not known, and the field is in mm. Give the spacing.")
-        response, reasons = calibration.apply_and_flag(data)
-        volumes = _write_case(place, response, data, field=field, n=n, seed=case_seed(seed, case.id), ending=ending)
+        response, reasons = self.calibration.apply_and_flag(data)
+        seed = case_seed(self.seed, case.id)
+        volumes = _write_case(place, response, data, field=self.field, n=self.n, seed=seed, ending=self.ending)
         record = {
             "schema_version": MASKS_VERSION,
             "case": case.id,
-            "seed": seed,
-            "rater_field": field.model_dump(),
+            "seed": self.seed,
+            "rater_field": self.field.model_dump(),
             "expected_volume_mm3": VolumeSummary.of(response).expected * data.grid.voxel_volume,
             "volumes_mm3": volumes,
         }
         write_text(place / MASKS, json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
-        flags[case.id] = reasons
-        if reasons and on_flagged is not None:
-            on_flagged(case, reasons)
-        if on_drawn is not None:
-            on_drawn(case, record)
-        return place
-
-    try:
-        return list(map_cases(draw, cases, label="Drawing", raters=False, on_bad=on_bad, progress=progress))
-    finally:
-        if flags:
-            write_flags(folder, flags, calibration)
+        return record, reasons
 
 
 def _write_case(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -14,13 +14,21 @@ from numpy.typing import NDArray
 
 from twintrack.calibration.calibration import Calibration
 from twintrack.calibration.respond import CaseResponse
+from twintrack.calibration.respond_in_parts import CaseFindings, RespondingInParts, responds_in_parts
 from twintrack.calibration.volumes.record import volume_record
+from twintrack.calibration.volumes.summary import VolumeSummary
+from twintrack.calibration.volumes.volume import estimate_summarised
 from twintrack.calibration.writing.flags import FLAGS, OnFlagged, write_flags
-from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases
+from twintrack.cohort import Case, CaseData, Cohort, OnBad, Progress, map_cases, map_cases_in_parts
+from twintrack.cohort.parts import CaseParts
+from twintrack.compute.ahead import ahead
 from twintrack.compute.executors import Executor
 from twintrack.errors import CohortError, OutputError
 from twintrack.images import Volume, write_volume
 from twintrack.images.atomic import make_folder, write_text
+from twintrack.images.grid import Grid
+from twintrack.images.parts import VolumeParts
+from twintrack.images.write import write_parts
 
 VOLUMES = "volumes.json"
 """Lies beside the maps and says what volume each expects, and how sure that is."""
@@ -85,8 +93,12 @@ def write_responses(
         make_folder(place)
     cohort = cases if isinstance(cases, Cohort) else Cohort(cases)
     by_id = {case.id: case for case in cohort}
-    write = _Write(calibration, folder=folder.absolute(), ending=ending, band=band)
-    walk = map_cases(write, cohort, label="Applying", raters=False, on_bad=on_bad, progress=progress, executor=executor)
+    applied = _Applied(calibration, folder=folder.absolute(), ending=ending, band=band)
+    how: dict[str, Any] = {"label": "Applying", "on_bad": on_bad, "progress": progress, "executor": executor}
+    if responds_in_parts(calibration) and not band:
+        walk = map_cases_in_parts(_WriteInParts(applied), cohort, **how)
+    else:
+        walk = map_cases(_Write(applied), cohort, raters=False, **how)
     written = list[_Written]()
     try:
         with closing(walk):
@@ -118,8 +130,8 @@ class _Written:
 
 
 @dataclass(frozen=True)
-class _Write:
-    """Writes the maps of a case; the folders are there.
+class _Applied:
+    """What is applied, and where its maps go; the folders are there.
 
     A worker makes none: one that does not see the same files must not write where nobody looks.
     """
@@ -130,32 +142,81 @@ class _Write:
     ending: str
     band: bool
 
-    def __call__(self, case: Case, data: CaseData) -> _Written:
+    def targets(self, case: Case) -> dict[str, Path]:
+        """Say where the maps of a case are written, by what they are; refuse a case that is not to be written."""
         self.calibration.check(case)
         places = _places(self.folder, band=self.band)
-        targets = {name: _target(place, case, self.ending) for name, place in places.items()}
-        found = self.calibration.respond(data, band=self.band)
-        volume = _volume(self.calibration, data, found)
-        # They come back at the end only, so each may see to it that they are gone: one of several workers is the first.
+        return {name: _target(place, case, self.ending) for name, place in places.items()}
+
+    def clear(self) -> None:
+        """Take back what an earlier call said of its maps, before the first is replaced.
+
+        It comes back at the end only, so each case may see to it: one of several workers is the first.
+        """
         _take_back(self.folder / FLAGS)
         _take_back(self.folder / VOLUMES)
+
+    def written(
+        self,
+        case: Case,
+        targets: Mapping[str, Path],
+        *,
+        grid: Grid,
+        found: CaseFindings | CaseResponse,
+        volume: VolumeSummary,
+    ) -> _Written:
+        """Say what is known of a case whose maps are written."""
+        files = {name: target.relative_to(self.folder).as_posix() for name, target in targets.items()}
+        estimate = None
+        if grid.known:
+            model = self.calibration.volume
+            estimate = estimate_summarised(volume, voxel_volume=grid.voxel_volume, model=model)
+        record = volume_record(estimate, found.interval if grid.known else None)
+        return _Written(case.id, found.flags, {"files": files, **record})
+
+
+@dataclass(frozen=True)
+class _Write:
+    """Writes the maps of a case that is read whole."""
+
+    applied: _Applied
+
+    def __call__(self, case: Case, data: CaseData) -> _Written:
+        targets = self.applied.targets(case)
+        found = self.applied.calibration.respond(data, band=self.applied.band)
+        volume = VolumeSummary.of(found.response)
+        self.applied.clear()
         for name, array in _maps(found).items():
             write_volume(targets[name], Volume(array, data.grid, f"{name} of case {case.id}"))
-        files = {name: target.relative_to(self.folder).as_posix() for name, target in targets.items()}
-        return _Written(case.id, found.flags, {"files": files, **volume})
+        return self.applied.written(case, targets, grid=data.grid, found=found, volume=volume)
+
+
+@dataclass(frozen=True)
+class _WriteInParts:
+    """Writes the map of a case that is read a part at a time."""
+
+    applied: _Applied
+
+    def __call__(self, case: Case, parts: CaseParts) -> _Written:
+        targets = self.applied.targets(case)
+        responding = RespondingInParts(self.applied.calibration, parts)
+        with ahead(responding.responses()) as responses:
+            write_parts(
+                targets["responses"], VolumeParts(self._cleared(responses), parts.grid, f"responses of case {case.id}")
+            )
+        found = responding.findings()
+        return self.applied.written(case, targets, grid=parts.grid, found=found, volume=found.volume)
+
+    def _cleared(self, responses: Iterator[NDArray[np.float32]]) -> Generator[NDArray[np.float32], None, None]:
+        """Once the case has proved sound, and before its map takes its name, take back what was said of the old one."""
+        yield from responses
+        self.applied.clear()
 
 
 def _maps(found: CaseResponse) -> dict[str, NDArray[np.float32]]:
     if found.band is None:
         return {"responses": found.response}
     return {"responses": found.response, "lower": found.band.lower, "upper": found.band.upper}
-
-
-def _volume(calibration: Calibration, data: CaseData, found: CaseResponse) -> dict[str, Any]:
-    if not data.grid.known:
-        return volume_record(None, None)
-    estimate = calibration.estimate_volume(found.response, voxel_volume=data.grid.voxel_volume)
-    return volume_record(estimate, found.interval)
 
 
 def _take_back(path: Path) -> None:

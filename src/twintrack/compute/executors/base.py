@@ -11,7 +11,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Task: TypeAlias = Callable[[Item], Result]
-"""What is done to one item. For executors with workers it can be pickled, and what it returns is small."""
+"""What is done to one item. For executors with workers it can be pickled, and what it returns is small.
+
+A worker unpacks it once and does it to one item after the other, so that what it loads and keeps is loaded once."""
 
 Merge: TypeAlias = Callable[[Result, Result], Result]
 """Joins the results of neighbouring items. Associative, so that parts can be joined wherever they are."""

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,10 +89,10 @@ class DaskCluster(Executor):
         finally:
             work.cancel()
 
-    def _send(self, task: object) -> Future[bytes]:
+    def _send(self, task: object) -> Future[_Carried]:
         """Send a task once. Not scattered: that would be lost with the worker that holds it, and this is made again."""
         try:
-            return self.client.submit(_as_it_is, pickle.dumps(task), pure=False)
+            return self.client.submit(_Carried, pickle.dumps(task), pure=False)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise InputError(
                 f"what is to be done cannot be sent to a worker: {error}. Functions and classes must stand at the top "
@@ -106,7 +107,7 @@ class DaskCluster(Executor):
 class _Work:
     """What the cluster does for one walk over the items."""
 
-    def __init__(self, client: Client, task: Future[bytes], *, gather: bool) -> None:
+    def __init__(self, client: Client, task: Future[_Carried], *, gather: bool) -> None:
         self._client = client
         self._task = task
         self._gather = gather
@@ -217,13 +218,32 @@ def _warn_without_workers(client: Client) -> None:
         warnings.warn("the Dask scheduler has no worker; waiting for one", TwinTrackWarning, stacklevel=2)
 
 
-def _as_it_is(task: bytes) -> bytes:
-    return task
+class _Carried:
+    """A task on its way: unpacked once in each worker, which keeps it, with all that it has loaded, to the last item.
+
+    It lies in the cluster as the result that every item waits for, so it is Dask that copies it to the workers (packed,
+    whatever it has loaded) and lets it go when the client does.
+
+    Args:
+        packed: The task, pickled.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+
+    def __reduce__(self) -> tuple[type[_Carried], tuple[bytes]]:
+        return type(self), (self._packed,)
+
+    @cached_property
+    def task(self) -> Task[Any, Any]:
+        """The task itself."""
+        found: Task[Any, Any] = pickle.loads(self._packed)  # noqa: S301  (from the client)
+        return found
 
 
-def _do(task: bytes, folder: str, item: Any) -> Outcome:
+def _do(carried: _Carried, folder: str, item: Any) -> Outcome:
     with _ONE_AT_A_TIME, _working_in(folder):
-        return attempt_apart(pickle.loads(task), item)  # noqa: S301  (from the client)
+        return attempt_apart(carried.task, item)
 
 
 @contextmanager

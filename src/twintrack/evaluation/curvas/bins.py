@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.evaluation.curvas.variant import Variant
 
 ECE_BINS = 50
@@ -96,7 +96,7 @@ class Bins:
         return np.asarray(np.abs(correct - self.sums).sum(axis=1) / self.counts.sum(), dtype=np.float64)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def bin_of(confidence: Any, edges: Any, n_bins: Any) -> Any:
     """Give the bin whose edges enclose a confidence, left edge included.
 
@@ -113,3 +113,11 @@ def bin_of(confidence: Any, edges: Any, n_bins: Any) -> Any:
     if b + 1 < edges.size and confidence >= edges[b + 1]:
         b += 1
     return min(b, n_bins - 1)
+
+
+def bins_of(confidence: NDArray[np.floating[Any]], edges: NDArray[np.floating[Any]], n_bins: int) -> NDArray[np.intp]:
+    """Give the bins of many confidences at once, as `bin_of` does."""
+    b = np.minimum((confidence.astype(np.float64) * (edges.size - 1)).astype(np.intp), edges.size - 1)
+    following = edges[np.minimum(b + 1, edges.size - 1)]
+    b += (b + 1 < edges.size) & (confidence >= following)
+    return np.minimum(b, n_bins - 1)

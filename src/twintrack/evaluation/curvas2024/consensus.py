@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.evaluation.curvas.variant import Variant
+from twintrack.evaluation.curvas2024 import without_numba
 from twintrack.evaluation.curvas2024.inputs import Inputs
 from twintrack.evaluation.curvas2024.protocol import Confidence
 
@@ -122,7 +123,7 @@ def confidence(found: Tally, structure: int) -> Confidence:
     return {"foreground": inside, "background": 1.0 - outside, "mean": (inside + 1.0 - outside) / 2.0}
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.count)
 def _count(
     raters: Any,
     foreground: Any,
@@ -162,7 +163,7 @@ def _count(
     row_dice[:] = slices[:, 1] / slices[:, 0]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _count_votes(raters: Any, z: Any, y: Any, x: Any, votes: Any, rater_voxels: Any) -> None:
     votes[:] = 0
     for k in range(raters.shape[0]):
@@ -171,7 +172,7 @@ def _count_votes(raters: Any, z: Any, y: Any, x: Any, votes: Any, rater_voxels: 
         rater_voxels[k, label] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_row_dice(row: Any, rows: Any) -> None:
     for s in range(row.shape[0]):
         if row[s, 2]:
@@ -179,7 +180,7 @@ def _add_row_dice(row: Any, rows: Any) -> None:
             rows[s, 1] += 2.0 * row[s, 1] / (row[s, 0] + row[s, 1] + row[s, 2])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_means(parts: Any, wholes: Any) -> None:
     for s in range(parts.shape[0]):
         if parts[s, 0]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from twintrack.compute.jit import njit
+from twintrack.evaluation.curvas2024 import without_numba
 
 
 def largest_deviation(foreground: NDArray[np.float32], background: NDArray[np.float32] | None) -> float:
@@ -61,7 +63,7 @@ def or_empty(background: NDArray[np.float32] | None) -> NDArray[np.float32]:
     return np.empty((0, 0, 0), dtype=np.float32) if background is None else background
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def structure_sum(foreground: Any, z: Any, y: Any, x: Any, one: Any) -> Any:
     """Add the structures' probabilities of a voxel up, in order, in the precision of `one`."""
     total = foreground[0, z, y, x] * one
@@ -70,7 +72,7 @@ def structure_sum(foreground: Any, z: Any, y: Any, x: Any, one: Any) -> Any:
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def top_label(foreground: Any, background: Any, z: Any, y: Any, x: Any, one: Any) -> Any:
     """Give the likeliest label of a voxel, the smaller of equals, and its probability, in the precision of `one`."""
     best = background[z, y, x] * one if background.size else one - structure_sum(foreground, z, y, x, one)
@@ -82,7 +84,7 @@ def top_label(foreground: Any, background: Any, z: Any, y: Any, x: Any, one: Any
     return label, best
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.hard_labels)
 def _hard_labels(foreground: Any, background: Any, labels: Any) -> None:
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
@@ -90,7 +92,7 @@ def _hard_labels(foreground: Any, background: Any, labels: Any) -> None:
                 labels[z, y, x] = top_label(foreground, background, z, y, x, 1.0)[0]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.largest_deviation)
 def _largest_deviation(foreground: Any, background: Any) -> Any:
     worst = 0.0
     for z in range(foreground.shape[1]):
@@ -103,7 +105,7 @@ def _largest_deviation(foreground: Any, background: Any) -> Any:
     return worst
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.has_negative_background)
 def _has_negative_background(foreground: Any) -> Any:
     one = np.float32(1.0)
     for z in range(foreground.shape[1]):

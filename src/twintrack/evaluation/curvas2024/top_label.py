@@ -13,11 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.evaluation.curvas.bins import Bins, bin_of
 from twintrack.evaluation.curvas.variant import Variant
+from twintrack.evaluation.curvas2024 import without_numba
 from twintrack.evaluation.curvas2024.inputs import Inputs
 from twintrack.evaluation.curvas2024.softmax import has_negative_background, or_empty, structure_sum, top_label
 
@@ -60,7 +61,7 @@ def calibration_errors(inputs: Inputs, *, variant: Variant) -> NDArray[np.float6
     return bins.errors(correct)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.fill_bins)
 def _fill_bins(
     raters: Any,
     foreground: Any,
@@ -87,7 +88,7 @@ def _fill_bins(
                     correct[k, b] += raters[k, z, y, x] == label
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _softmax_of_top(foreground: Any, z: Any, y: Any, x: Any, top: Any, one: Any) -> Any:
     """Take the structures' probabilities and what they leave for logits, of which `top` is the largest."""
     total = np.exp(one - structure_sum(foreground, z, y, x, one) - top)

@@ -21,11 +21,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.errors import InputError
-from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Tally, union
+from twintrack.evaluation.pdacvi import without_numba
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER
+from twintrack.evaluation.pdacvi.tally import Tally, union
 
 _MARGIN = 4
 """Reach is 1 pixel and the neighbours looked at 1 more, so only edge pixels up to 2 from the masks can be
@@ -131,7 +133,7 @@ def _crop(array: NDArray[Any], start: NDArray[np.int64], shape: tuple[int, ...])
     return part
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.count_edges)
 def _count_edges(vessels: Any, table: Any, nothing: Any, counts: Any) -> Any:
     """Add up edge pixels; give the first label without a name, else 0."""
     depth, height, width = vessels.shape
@@ -156,7 +158,7 @@ def _count_edges(vessels: Any, table: Any, nothing: Any, counts: Any) -> Any:
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _empty(row: Any) -> Any:
     seen = np.uint8(0)
     for x in range(row.size):
@@ -164,7 +166,7 @@ def _empty(row: Any) -> Any:
     return seen == 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _count_row_edges(
     row: Any, before: Any, behind: Any, above: Any, below: Any, place: Any, table: Any, counts: Any
 ) -> Any:
@@ -185,7 +187,7 @@ def _count_row_edges(
     return 0
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.count_contact)
 def _count_contact(vessels: Any, codes: Any, table: Any, start: Any, masks: Any, symmetric: Any, counts: Any) -> None:
     """Add up contact pixels of a crop; `start` is where the crop begins in the volume."""
     depth, height, width = vessels.shape
@@ -204,7 +206,7 @@ def _count_contact(vessels: Any, codes: Any, table: Any, start: Any, masks: Any,
                         _add_contact(flat_vessels, flat_codes, here, steps[row], steps[column], masks, symmetric, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_contact(
     vessels: Any, codes: Any, here: Any, down: Any, right: Any, masks: Any, symmetric: Any, out: Any
 ) -> None:
@@ -217,7 +219,7 @@ def _add_contact(
         _add_one_sided(vessels, codes, here, down, right, masks, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _is_edge(vessels: Any, here: Any, down: Any, right: Any, label: Any) -> Any:
     return vessels[here] == label and not (
         vessels[here - down] == label
@@ -227,7 +229,7 @@ def _is_edge(vessels: Any, here: Any, down: Any, right: Any, label: Any) -> Any:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _reach(codes: Any, here: Any, down: Any, right: Any) -> Any:
     """Which masks' dilation by a 2-D cross holds a pixel.
 
@@ -237,14 +239,14 @@ def _reach(codes: Any, here: Any, down: Any, right: Any) -> Any:
     return codes[here] | codes[here - down] | codes[here + down] | codes[here - right] | codes[here + right]
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _near_side(vessels: Any, codes: Any, here: Any, down: Any, right: Any, label: Any) -> Any:
     if _is_edge(vessels, here, down, right, label):
         return codes.dtype.type(0)
     return _reach(codes, here, down, right)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_one_sided(vessels: Any, codes: Any, here: Any, down: Any, right: Any, masks: Any, out: Any) -> None:
     label = vessels[here]
     reach = _reach(codes, here, down, right)
@@ -259,7 +261,7 @@ def _add_one_sided(vessels: Any, codes: Any, here: Any, down: Any, right: Any, m
     _add_bits(on_right | on_below, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_symmetric(vessels: Any, codes: Any, here: Any, down: Any, right: Any, masks: Any, out: Any) -> None:
     label = vessels[here]
     touching = _reach(codes, here, down, right)
@@ -270,7 +272,7 @@ def _add_symmetric(vessels: Any, codes: Any, here: Any, down: Any, right: Any, m
     _add_bits(touching & masks, out)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_bits(bits: Any, out: Any) -> None:
     rest = np.uint64(bits)
     mask = 0

@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 from twintrack.evaluation.curvas.variant import Variant
 from twintrack.evaluation.pdacvi.tally import Tally
 from twintrack.evaluation.scores.overlap import THRESHOLDS
-from twintrack.raters.staple import staple_patterns
 
 OFFICIAL_EPSILON = 1e-6
 """What `official` adds to the denominator of the Dice coefficient."""
-
-MAX_ITERATIONS = 100
-"""Most iterations of STAPLE in the protocol."""
 
 
 def thresholded_dice(found: Tally, *, variant: Variant) -> float:
@@ -70,7 +66,7 @@ def consensus(found: Tally, *, variant: Variant) -> NDArray[np.bool_]:
     """
     if variant == "official" and staple_fails(found):
         return np.zeros(found.patterns.shape, dtype=np.bool_)
-    return staple_patterns(found.labels, found.counts, max_iterations=MAX_ITERATIONS) > 0.5
+    return found.drawn.staple_of(found.patterns) > 0.5
 
 
 def staple_fails(found: Tally) -> bool:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from twintrack.errors import InputError, TwinTrackWarning
 from twintrack.evaluation.curvas.inputs import check_voxel_volume
 from twintrack.evaluation.curvas.variant import VARIANTS, Variant
 from twintrack.evaluation.curvas.volume import integrated_crps
+from twintrack.evaluation.pdacvi.contact import edge_pixels
+from twintrack.evaluation.pdacvi.drawn import Drawn
 from twintrack.evaluation.pdacvi.inputs import Inputs, check_inputs, check_vessel_names
 from twintrack.evaluation.pdacvi.overlap import staple_dice, staple_fails, thresholded_dice
 from twintrack.evaluation.pdacvi.protocol import VESSEL_NAMES, PlaneDegrees, Scores
@@ -71,13 +74,80 @@ def score(
         >>> round(scores["crps"], 3), round(scores["ece_mean"], 6)
         (3.739, 0.00025)
     """
-    if variant not in VARIANTS:
-        raise InputError(f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}")
     inputs = check_inputs(raters, probability, binary=binary, vessels=vessels)
     volume = check_voxel_volume(voxel_volume, spacing=spacing, dimensions=inputs.dimensions)
-    names = check_vessel_names(vessel_names)
-    found = tally(inputs)
-    distances, degrees = _vessels(inputs, names, found, variant)
+    return _score(inputs, _Shared.of(inputs, volume, vessel_names, variant))
+
+
+def score_each(
+    raters: ArrayLike | Sequence[ArrayLike],
+    probabilities: Sequence[ArrayLike],
+    *,
+    vessels: ArrayLike | None = None,
+    voxel_volume: float = 1.0,
+    vessel_names: Mapping[int, str] = VESSEL_NAMES,
+    variant: Variant = "official",
+) -> list[Scores]:
+    """Score several probabilities of one case; what depends on raters and vessels alone is computed once.
+
+    Args:
+        raters: K masks as for `score`.
+        probabilities: One or more tumour probabilities, as for `score`.
+        vessels: Vessel labels as for `score`.
+        voxel_volume: Volume of a voxel in mm³ (mm² for an image); 1 counts voxels.
+        vessel_names: Name by vessel label; every label in `vessels` must have one.
+        variant: `official` or `corrected`.
+
+    Returns:
+        The scores of each, as `score` gives them.
+
+    Raises:
+        GeometryError: If the arrays' shapes differ.
+        InputError: If an array or an option cannot be scored; the message says why.
+
+    Warns:
+        TwinTrackWarning: As `score` does, for each.
+    """
+    volume = check_voxel_volume(voxel_volume)
+    shared: _Shared | None = None
+    scores: list[Scores] = []
+    for probability in probabilities:
+        inputs = check_inputs(raters, probability, vessels=vessels)
+        if shared is None:
+            shared = _Shared.of(inputs, volume, vessel_names, variant)
+            raters = inputs.raters.reshape(-1, *np.shape(probability))  # one stack, not to be made again
+        scores.append(_score(inputs, shared))
+    return scores
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Shared:
+    """What the scores of all predictions of a case share: what depends on raters, vessels and options alone."""
+
+    drawn: Drawn
+    voxel_volume: float
+    names: Mapping[int, str]
+    edges: NDArray[np.int64] | None
+    variant: Variant
+
+    @classmethod
+    def of(cls, inputs: Inputs, voxel_volume: float, vessel_names: Mapping[int, str], variant: Variant) -> _Shared:
+        if variant not in VARIANTS:
+            raise InputError(f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}")
+        names = check_vessel_names(vessel_names)
+        return cls(
+            drawn=Drawn.of(inputs.raters),
+            voxel_volume=voxel_volume,
+            names=names,
+            edges=None if inputs.vessels is None else edge_pixels(inputs.vessels, list(names)),
+            variant=variant,
+        )
+
+
+def _score(inputs: Inputs, shared: _Shared) -> Scores:
+    variant = shared.variant
+    found = tally(inputs, shared.drawn)
+    distances, degrees = _vessels(inputs, shared, found)
     errors = _calibration(inputs, found, variant)
     if variant == "official":
         _warn_of_staple(found)
@@ -86,7 +156,7 @@ def score(
         "dsc_staple": staple_dice(found, variant=variant),
         "ece": {str(rater): error for rater, error in enumerate(errors)},
         "ece_mean": float(np.mean(errors)),
-        "crps": _volume(found, volume, variant),
+        "crps": _volume(found, shared.voxel_volume, variant),
         "vi": distances,
         "vi_degrees": degrees,
     }
@@ -126,13 +196,13 @@ def _volume(found: Tally, voxel_volume: float, variant: Variant) -> float:
 
 
 def _vessels(
-    inputs: Inputs, names: Mapping[int, str], found: Tally, variant: Variant
+    inputs: Inputs, shared: _Shared, found: Tally
 ) -> tuple[dict[str, float], dict[str, dict[str, PlaneDegrees]]]:
-    if inputs.vessels is None:
+    if inputs.vessels is None or shared.edges is None:
         return {}, {}
-    distances, degrees, absent = involvement(inputs.vessels, names, found, variant=variant)
+    distances, degrees, absent = involvement(inputs.vessels, shared.edges, shared.names, found, variant=shared.variant)
     if absent:
-        value = "0, the best there is" if variant == "official" else "NaN"
+        value = "0, the best there is" if shared.variant == "official" else "NaN"
         _warn(f"vi is {value}, for vessels that the volume does not hold: {', '.join(absent)}")
     return distances, degrees
 
@@ -144,4 +214,4 @@ def _warn_of_staple(found: Tally) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, TwinTrackWarning, stacklevel=4)
+    warnings.warn(message, TwinTrackWarning, stacklevel=5)

@@ -1,4 +1,4 @@
-"""The one pass over raters, prediction and binary prediction from which nearly every score follows.
+"""The one pass over a prediction, beside what its raters drew, from which nearly every score follows.
 
 Each voxel becomes a *code*, one bit per mask that holds it:
 
@@ -18,23 +18,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.errors import InputError
+from twintrack.evaluation.pdacvi import without_numba
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER, Box, Drawn, as_box, grow, histogram, no_box, or_row
 from twintrack.evaluation.pdacvi.inputs import Inputs
 from twintrack.evaluation.pdacvi.protocol import HARD_THRESHOLD
 from twintrack.evaluation.scores.overlap import THRESHOLDS
 
-FIRST_RATER = len(THRESHOLDS)
-"""Bit of rater 0 in a voxel's code."""
-
-Box = tuple[tuple[int, int], ...]
-"""First and last index (inclusive) along each axis of a volume."""
-
 _LEVELS = np.array(THRESHOLDS, dtype=np.float32)
 _DENSE_BITS = 20  # 2^20 counts are 8 MB; from 14 raters on the codes are sorted instead
-_BAD_RATER, _BAD_PROBABILITY, _BAD_BINARY = 1, 2, 4
+_BAD_PROBABILITY, _BAD_BINARY = 1, 2
 _ONE = np.uint32(np.float32(1.0).view(np.uint32))
 
 
@@ -43,22 +39,30 @@ class Tally:
     """What one pass over a case found.
 
     Attributes:
-        n_raters: K.
+        drawn: What the raters drew, shared by all predictions of the case.
         codes: The voxels' codes, (z, y, x), uint16, uint32 or uint64.
         patterns: The P distinct codes, uint64, ascending.
         counts: How many voxels have each of them, int64 (P,).
         probability_sum: Sum of the probability over all voxels, in float64.
-        rater_box: Bounding box of the union of the raters; None where none drew anything.
         prediction_box: Bounding box of probability > `THRESHOLDS[0]`; None where there is none.
     """
 
-    n_raters: int
+    drawn: Drawn
     codes: NDArray[np.unsignedinteger[Any]]
     patterns: NDArray[np.uint64]
     counts: NDArray[np.int64]
     probability_sum: float
-    rater_box: Box | None
     prediction_box: Box | None
+
+    @property
+    def n_raters(self) -> int:
+        """K."""
+        return self.drawn.n_raters
+
+    @property
+    def rater_box(self) -> Box | None:
+        """Bounding box of the union of the raters; None where none drew anything."""
+        return self.drawn.box
 
     def holds(self, bit: int) -> NDArray[np.bool_]:
         """Say for each pattern whether it has one bit (see the head of this file)."""
@@ -85,14 +89,15 @@ class Tally:
         return np.asarray(self.counts @ self.labels, dtype=np.int64)
 
 
-def tally(inputs: Inputs) -> Tally:
-    """Read a case once.
+def tally(inputs: Inputs, drawn: Drawn | None = None) -> Tally:
+    """Read a prediction once.
 
     A voxel lies above a threshold where its float32 probability is greater than the threshold rounded to
     float32: a stored 0.1 is not above 0.1.
 
     Args:
         inputs: The arrays of a case.
+        drawn: What its raters drew, where that has been read already.
 
     Returns:
         Codes, histogram, sum and boxes.
@@ -101,37 +106,36 @@ def tally(inputs: Inputs) -> Tally:
         InputError: If a mask holds something other than 0 and 1, or the probability leaves [0, 1] or is not a
             number.
     """
-    n_raters = inputs.raters.shape[0]
-    bits = FIRST_RATER + n_raters + 1
-    codes = np.zeros(inputs.probability.shape, dtype=_code_type(bits))
+    drawn = drawn or Drawn.of(inputs.raters)
+    bits = FIRST_RATER + drawn.n_raters + 1
+    codes = np.zeros(inputs.probability.shape, dtype=drawn.codes.dtype)
     dense = np.zeros(1 << bits if bits <= _DENSE_BITS else 0, dtype=np.int64)
-    boxes = np.empty((2, 3, 2), dtype=np.int64)
-    boxes[..., 0], boxes[..., 1] = np.iinfo(np.int64).max, -1
+    box = no_box()
     given = inputs.binary is not None
     binary = inputs.binary if inputs.binary is not None else np.zeros((1, 1, 1), dtype=np.uint8)
     total, faults = _scan(
-        inputs.raters,
+        drawn.codes,
+        drawn.rows,
         inputs.probability,
         binary,
         given,
         _LEVELS,
         np.float32(HARD_THRESHOLD),
+        drawn.n_raters,
         codes,
         dense,
-        boxes,
+        box,
     )
     if faults:
         raise _fault(inputs, faults)
-    rater_box, prediction_box = (_as_box(box) for box in boxes)
-    patterns, counts = _histogram(codes, dense)
+    patterns, counts = _dense_histogram(codes, dense) if dense.size else histogram(codes)
     return Tally(
-        n_raters=n_raters,
+        drawn=drawn,
         codes=codes,
         patterns=patterns,
         counts=counts,
         probability_sum=total,
-        rater_box=rater_box,
-        prediction_box=prediction_box,
+        prediction_box=as_box(box),
     )
 
 
@@ -145,29 +149,12 @@ def union(*boxes: Box | None) -> Box | None:
     return tuple((int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _code_type(bits: int) -> type[np.unsignedinteger[Any]]:
-    if bits <= 16:
-        return np.uint16
-    return np.uint32 if bits <= 32 else np.uint64
-
-
-def _as_box(box: NDArray[np.int64]) -> Box | None:
-    return None if box[0, 1] < 0 else tuple((int(low), int(high)) for low, high in box)
-
-
-def _histogram(
+def _dense_histogram(
     codes: NDArray[np.unsignedinteger[Any]], dense: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    if dense.size:
-        dense[0] = codes.size - int(dense[1:].sum())
-        patterns = np.flatnonzero(dense)
-        return patterns.astype(np.uint64), dense[patterns]
-    occupied = codes[codes != 0]  # sorting the background too would take most of the time
-    patterns, counts = np.unique(occupied, return_counts=True)
-    background = np.array([codes.size - occupied.size], dtype=np.int64)
-    present = background > 0
-    zero = np.zeros(1, dtype=np.uint64)
-    return np.concatenate([zero[present], patterns]), np.concatenate([background[present], counts])
+    dense[0] = codes.size - int(dense[1:].sum())
+    patterns = np.flatnonzero(dense)
+    return patterns.astype(np.uint64), dense[patterns]
 
 
 def _fault(inputs: Inputs, faults: int) -> InputError:
@@ -177,28 +164,23 @@ def _fault(inputs: Inputs, faults: int) -> InputError:
         if missing:
             return InputError(f"probability holds NaN in {missing} voxels; every voxel must lie in [0, 1]")
         return InputError(f"probability must lie in [0, 1]; found values from {p.min():g} to {p.max():g}")
-    if faults & _BAD_RATER:
-        largest = inputs.raters.max(axis=(1, 2, 3))
-        rater = int(np.argmax(largest > 1))
-        return InputError(
-            f"rater {rater}'s mask must hold 0 and 1; found {largest[rater]}: "
-            "pass raters == label, with label the tumour's own"
-        )
     largest_binary = 0 if inputs.binary is None else inputs.binary.max()
     return InputError(f"binary must hold 0 and 1; found {largest_binary}: pass binary == label")
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.scan)
 def _scan(
-    raters: Any,
+    drawn: Any,
+    drawn_rows: Any,
     probability: Any,
     binary: Any,
     given: Any,
     levels: Any,
     hard: Any,
+    n_raters: Any,
     codes: Any,
     dense: Any,
-    boxes: Any,
+    box: Any,
 ) -> Any:
     """Encode every voxel; rows (z, y, :) that no mask enters cost only their reading."""
     line = np.zeros(codes.shape[2], codes.dtype)
@@ -208,20 +190,22 @@ def _scan(
         for y in range(codes.shape[1]):
             p = probability[z, y]
             largest = _largest_bits(p.view(np.uint32))
-            seen = _any_value(raters, z, y)
-            chosen = _or_row(binary[z, y]) if given else np.uint8(0)
+            chosen = or_row(binary[z, y]) if given else np.uint8(0)
             if largest:
                 total += _row_sum(p)
-            faults |= _row_faults(seen, chosen, largest, p)
-            if seen or chosen or largest > np.uint32(0x3D000000):  # 2**-5, safely below the lowest threshold
-                line[:] = 0
-                _encode(line, raters, p, z, y, levels)
-                _encode_binary(line, raters.shape[0], binary, given, p, z, y, hard)
-                _tally_row(line, codes, dense, boxes, z, y, raters.shape[0])
+            faults |= _row_faults(chosen, largest, p)
+            if drawn_rows[z, y] or chosen or largest > np.uint32(0x3D000000):  # 2**-5, below the lowest threshold
+                if drawn_rows[z, y]:
+                    line[:] = drawn[z, y]
+                else:
+                    line[:] = 0
+                _encode(line, p, levels)
+                _encode_binary(line, n_raters, binary, given, p, z, y, hard)
+                _tally_row(line, codes, dense, box, z, y)
     return total, faults
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _largest_bits(bits: Any) -> Any:
     """Largest bit pattern of a row: bits order floats from 0 on; minus and NaN come above 1."""
     largest = np.uint32(0)
@@ -230,23 +214,7 @@ def _largest_bits(bits: Any) -> Any:
     return largest
 
 
-@njit(cache=True, nogil=True)
-def _or_row(row: Any) -> Any:
-    seen = np.uint8(0)
-    for x in range(row.size):
-        seen |= row[x]
-    return seen
-
-
-@njit(cache=True, nogil=True)
-def _any_value(raters: Any, z: Any, y: Any) -> Any:
-    seen = np.uint8(0)
-    for rater in range(raters.shape[0]):
-        seen |= _or_row(raters[rater, z, y])
-    return seen
-
-
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _row_sum(p: Any) -> Any:
     """Sum a row in float64; four sums side by side, in an order that is the same on every machine."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
@@ -261,11 +229,9 @@ def _row_sum(p: Any) -> Any:
     return (a + b) + (c + d)
 
 
-@njit(cache=True, nogil=True)
-def _row_faults(seen: Any, chosen: Any, largest: Any, p: Any) -> Any:
+@njit(nogil=True)
+def _row_faults(chosen: Any, largest: Any, p: Any) -> Any:
     faults = 0
-    if seen > 1:
-        faults |= _BAD_RATER
     if chosen > 1:
         faults |= _BAD_BINARY
     if largest > _ONE:
@@ -275,21 +241,16 @@ def _row_faults(seen: Any, chosen: Any, largest: Any, p: Any) -> Any:
     return faults
 
 
-@njit(cache=True, nogil=True)
-def _encode(line: Any, raters: Any, p: Any, z: Any, y: Any, levels: Any) -> Any:
+@njit(nogil=True)
+def _encode(line: Any, p: Any, levels: Any) -> Any:
     for level in range(levels.size):
         threshold = levels[level]
         bit = line.dtype.type(1 << level)
         for x in range(p.size):
             line[x] |= bit if p[x] > threshold else line.dtype.type(0)
-    for rater in range(raters.shape[0]):
-        row = raters[rater, z, y]
-        bit = line.dtype.type(np.uint64(1) << np.uint64(FIRST_RATER + rater))
-        for x in range(row.size):
-            line[x] |= bit if row[x] else line.dtype.type(0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _encode_binary(line: Any, n_raters: Any, binary: Any, given: Any, p: Any, z: Any, y: Any, hard: Any) -> Any:
     bit = line.dtype.type(np.uint64(1) << np.uint64(FIRST_RATER + n_raters))
     for x in range(line.size):
@@ -297,27 +258,14 @@ def _encode_binary(line: Any, n_raters: Any, binary: Any, given: Any, p: Any, z:
         line[x] |= bit if inside else line.dtype.type(0)
 
 
-@njit(cache=True, nogil=True)
-def _tally_row(line: Any, codes: Any, dense: Any, boxes: Any, z: Any, y: Any, n_raters: Any) -> Any:
+@njit(nogil=True)
+def _tally_row(line: Any, codes: Any, dense: Any, box: Any, z: Any, y: Any) -> Any:
     predicted = np.uint64((1 << FIRST_RATER) - 1)
-    drawn = ((np.uint64(1) << np.uint64(n_raters)) - np.uint64(1)) << np.uint64(FIRST_RATER)
     for x in range(line.size):
         code = np.uint64(line[x])
         if code:
             codes[z, y, x] = line[x]
             if dense.size:
                 dense[code] += 1
-            if code & drawn:
-                _grow(boxes[0], z, y, x)
             if code & predicted:
-                _grow(boxes[1], z, y, x)
-
-
-@njit(cache=True, nogil=True)
-def _grow(box: Any, z: Any, y: Any, x: Any) -> Any:
-    box[0, 0] = min(box[0, 0], z)
-    box[0, 1] = max(box[0, 1], z)
-    box[1, 0] = min(box[1, 0], y)
-    box[1, 1] = max(box[1, 1], y)
-    box[2, 0] = min(box[2, 0], x)
-    box[2, 1] = max(box[2, 1], x)
+                grow(box, z, y, x)

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from twintrack.compute.jit import njit
 from twintrack.evaluation.curvas.bins import Bins, bin_of
 from twintrack.evaluation.curvas.variant import Variant
+from twintrack.evaluation.pdacvi import without_numba
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER, Box
 from twintrack.evaluation.pdacvi.protocol import ECE_MARGIN
-from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Box, Tally
+from twintrack.evaluation.pdacvi.tally import Tally
 
 _CLAMP = 1e-8
 
@@ -117,7 +119,7 @@ def calibration_errors(
     return bins.errors(bins.counts - wrong)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, twin=without_numba.fill_bins)
 def _fill_bins(
     probability: Any,
     codes: Any,
@@ -146,14 +148,14 @@ def _fill_bins(
                 _add_wrong(votes ^ every_rater if positive else votes, wrong[:, b])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _top_label(p: Any, one: Any, clamp: Any) -> Any:
     """Whether the top label is tumour, and its confidence, in the precision of `one`."""
     tumour, background = max(p, clamp), max(one - p, clamp)
     return tumour > background, max(tumour, background) / (tumour + background)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _add_wrong(raters: Any, wrong: Any) -> None:
     rater = 0
     while raters:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from twintrack.evaluation.curvas.variant import Variant
-from twintrack.evaluation.pdacvi.contact import contact_pixels, edge_pixels
+from twintrack.evaluation.pdacvi.contact import contact_pixels
+from twintrack.evaluation.pdacvi.drawn import FIRST_RATER
 from twintrack.evaluation.pdacvi.protocol import PLANES, PlaneDegrees
-from twintrack.evaluation.pdacvi.tally import FIRST_RATER, Tally
+from twintrack.evaluation.pdacvi.tally import Tally
 
 GRID = np.linspace(0.0, 360.0, 1000)
 """Degrees at which `official` evaluates its two Gaussian densities."""
@@ -35,12 +36,13 @@ SD_FLOOR = 1e-6
 
 
 def involvement(
-    vessels: NDArray[np.uint8], names: Mapping[int, str], found: Tally, *, variant: Variant
+    vessels: NDArray[np.uint8], edges: NDArray[np.int64], names: Mapping[int, str], found: Tally, *, variant: Variant
 ) -> tuple[dict[str, float], dict[str, dict[str, PlaneDegrees]], list[str]]:
     """Score the vascular involvement of every vessel.
 
     Args:
-        vessels: Labels (z, y, x); 0 is background.
+        vessels: Labels (z, y, x), all of them named or 0.
+        edges: Their edge pixels (`edge_pixels`).
         names: Name by label.
         found: The tally of raters and prediction.
         variant: `official` or `corrected`.
@@ -48,13 +50,8 @@ def involvement(
     Returns:
         Distance by vessel, in degrees; degrees by vessel and plane; names of the vessels the volume does not
         hold. Of those, `official` gives a distance and degrees of 0, `corrected` NaN.
-
-    Raises:
-        InputError: If `vessels` holds a label without a name.
     """
-    labels = list(names)
-    edges = edge_pixels(vessels, labels)
-    contact = contact_pixels(vessels, labels, found, symmetric=variant == "corrected")
+    contact = contact_pixels(vessels, list(names), found, symmetric=variant == "corrected")
     largest = largest_degrees(contact, edges)
     absent = np.asarray(edges.sum(axis=(0, 1)) == 0)
     if variant == "corrected":

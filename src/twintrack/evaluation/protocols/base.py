@@ -85,3 +85,17 @@ class ScoringProtocol(ScoreSet):
         Returns:
             The scores.
         """
+
+    def score_each(self, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]) -> dict[str, CaseScores]:
+        """Score several predictions of a case.
+
+        A protocol overrides this to compute once what depends on the raters alone.
+
+        Args:
+            data: The case's voxels.
+            predictions: Predictions by name, as for `score`.
+
+        Returns:
+            The scores of each, as `score` gives them.
+        """
+        return {name: self.score(data, prediction) for name, prediction in predictions.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from twintrack.cohort import CaseData
 from twintrack.evaluation.protocols.base import CaseScores, ScoringProtocol
 from twintrack.evaluation.protocols.score import Score
 from twintrack.evaluation.scores.adaptive import average_calibration_error
-from twintrack.evaluation.scores.boundary import boundary_region_calibration_error
+from twintrack.evaluation.scores.boundary import BoundaryRegion
 from twintrack.evaluation.scores.corp import corp
 from twintrack.evaluation.scores.lesions import lesion_scores
 from twintrack.evaluation.scores.response_scores import log_score
@@ -69,24 +71,34 @@ class ExtendedProtocol(ScoringProtocol):
 
     def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
         """Score one prediction of a case."""
-        masks, spacing = list(data.raters.values()), data.grid.spacing
+        return self.score_each(data, {"": prediction})[""]
+
+    def score_each(self, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]) -> dict[str, CaseScores]:
+        """Score several predictions of a case; response and distances to the raters' boundary are computed once."""
+        masks = list(data.raters.values())
         observed = response(masks)
-        parts = corp(prediction, observed)
-        risk = voxel_risk_coverage(prediction, masks)
-        surfaces = agreement_surface_scores(prediction, masks, spacing=spacing, tolerance=TOLERANCE_MM)
-        return CaseScores(
-            {
-                "log_score": log_score(prediction, observed),
-                "miscalibration": parts.miscalibration,
-                "discrimination": parts.discrimination,
-                "ace": average_calibration_error(prediction, observed),
-                "boundary_ece": boundary_region_calibration_error(
-                    prediction, masks, spacing=spacing, distance=BOUNDARY_MM
-                ),
-                "variance_ncc": variance_ncc(bernoulli_variance(prediction), masks),
-                "aurc": risk.area,
-                "excess_aurc": risk.area - risk.optimal_area,
-                "lesion_f1": lesion_scores(prediction, masks, spacing=spacing).f1,
-                "surface_dice": float(np.mean([one.surface_dice for one in surfaces])),
-            }
-        )
+        boundary = BoundaryRegion.of(masks, spacing=data.grid.spacing, distance=BOUNDARY_MM)
+        return {name: _score(data, one, observed, boundary) for name, one in predictions.items()}
+
+
+def _score(
+    data: CaseData, prediction: NDArray[np.float32], observed: NDArray[np.float32], boundary: BoundaryRegion
+) -> CaseScores:
+    masks, spacing = list(data.raters.values()), data.grid.spacing
+    parts = corp(prediction, observed)
+    risk = voxel_risk_coverage(prediction, masks)
+    surfaces = agreement_surface_scores(prediction, masks, spacing=spacing, tolerance=TOLERANCE_MM)
+    return CaseScores(
+        {
+            "log_score": log_score(prediction, observed),
+            "miscalibration": parts.miscalibration,
+            "discrimination": parts.discrimination,
+            "ace": average_calibration_error(prediction, observed),
+            "boundary_ece": boundary.calibration_error(prediction),
+            "variance_ncc": variance_ncc(bernoulli_variance(prediction), masks),
+            "aurc": risk.area,
+            "excess_aurc": risk.area - risk.optimal_area,
+            "lesion_f1": lesion_scores(prediction, masks, spacing=spacing).f1,
+            "surface_dice": float(np.mean([one.surface_dice for one in surfaces])),
+        }
+    )

@@ -47,19 +47,27 @@ class PdacviProtocol(ScoringProtocol):
 
     def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
         """Score one prediction of a case; warnings say which case they are about."""
+        return self.score_each(data, {"": prediction})[""]
+
+    def score_each(self, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]) -> dict[str, CaseScores]:
+        """Score several predictions of a case; raters and vessels are read once."""
         with naming_the_case(data.id):
-            found = pdacvi.score(
+            found = pdacvi.score_each(
                 list(data.raters.values()),
-                prediction,
+                list(predictions.values()),
                 vessels=data.vessels,
                 voxel_volume=data.grid.voxel_volume,
                 vessel_names=self.vessel_names,
                 variant=self.variant,
             )
-        scores = {
-            "thresh_dsc": found["thresh_dsc"],
-            "dsc_staple": found["dsc_staple"],
-            "ece_mean": found["ece_mean"],
-            "crps": found["crps"],
-        }
-        return CaseScores({**scores, **{VESSEL_PREFIX + vessel: value for vessel, value in found["vi"].items()}})
+        return {name: _case_scores(scores) for name, scores in zip(predictions, found, strict=True)}
+
+
+def _case_scores(found: pdacvi.Scores) -> CaseScores:
+    scores = {
+        "thresh_dsc": found["thresh_dsc"],
+        "dsc_staple": found["dsc_staple"],
+        "ece_mean": found["ece_mean"],
+        "crps": found["crps"],
+    }
+    return CaseScores({**scores, **{VESSEL_PREFIX + vessel: value for vessel, value in found["vi"].items()}})

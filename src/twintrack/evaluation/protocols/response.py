@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 
@@ -65,8 +65,16 @@ class ResponseProtocol(ScoringProtocol):
 
     def score(self, data: CaseData, prediction: NDArray[np.float32]) -> CaseScores:
         """Score one prediction of a case in one pass over its voxels."""
-        found = collect(prediction, list(data.raters.values()), voxel_volume=data.grid.voxel_volume)
-        return CaseScores(found.scores(), {"width": found.width, "strips": found.strips})
+        return self.score_each(data, {"": prediction})[""]
+
+    def score_each(self, data: CaseData, predictions: Mapping[str, NDArray[np.float32]]) -> dict[str, CaseScores]:
+        """Score several predictions of a case in one pass over its voxels."""
+        masks = list(data.raters.values())
+        found = collect(list(predictions.values()), masks, voxel_volume=data.grid.voxel_volume)
+        return {
+            name: CaseScores(one.scores(), {"width": one.width, "strips": one.strips})
+            for name, one in zip(predictions, found, strict=True)
+        }
 
     def pool(self, cases: Sequence[CaseScores]) -> dict[str, list[Reliability]]:
         """Give each case's sums in equal-width bins, and in equal-mass bins of the whole cohort."""

@@ -1,4 +1,4 @@
-"""What one pass over a case's voxels collects; every score of the case is computed from it."""
+"""What one pass over a case's voxels collects of each prediction; every score of the case is computed from it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks, flat, sum_of
+from twintrack.compute.dot import dot
 from twintrack.compute.kernels import count_thresholds, sum_bins, sum_levels
 from twintrack.compute.levels import N_LEVELS
 from twintrack.evaluation.scores.overlap import THRESHOLDS, dice_of_counts
 from twintrack.evaluation.scores.reliability import BINS, Reliability
 from twintrack.evaluation.scores.top_label import TopLabelSums
 from twintrack.evaluation.scores.volume import crps_empirical, crps_gaussian
+
+_LIMITS = np.asarray(THRESHOLDS, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,42 +63,65 @@ class CaseStatistics:
         }
 
 
+class _Sums:
+    """What is summed over the blocks for one prediction."""
+
+    def __init__(self, n_raters: int) -> None:
+        self.squared_error = 0.0
+        self.width, self.level = Reliability.empty(BINS), Reliability.empty(N_LEVELS)
+        self.top_label = TopLabelSums.empty(n_raters)
+        self.thresholds = np.zeros((len(THRESHOLDS) + 1, n_raters + 1), np.int64)
+
+    def add(
+        self,
+        p: NDArray[np.float32],
+        votes: NDArray[np.uint8],
+        response: NDArray[np.float64],
+        rounded: NDArray[np.float32],
+        masks: NDArray[np.uint8],
+    ) -> None:
+        """Add a block of the prediction: votes, response (also rounded to float32) and the raters' masks (K, n)."""
+        error = p.astype(np.float64) - response
+        self.squared_error += dot(error, error)
+        sum_bins(p, rounded, self.width.count, self.width.predicted, self.width.observed)
+        sum_levels(p, rounded, self.level.count, self.level.predicted, self.level.observed)
+        count_thresholds(p, votes, _LIMITS, self.thresholds)
+        self.top_label.add(p, masks)
+
+
 def collect(
-    prediction: NDArray[np.float32], masks: Sequence[NDArray[np.uint8]], *, voxel_volume: float
-) -> CaseStatistics:
-    """Collect the statistics of one prediction in one pass, block by block.
+    predictions: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.uint8]], *, voxel_volume: float
+) -> list[CaseStatistics]:
+    """Collect the statistics of several predictions of a case in one pass, block by block.
 
     Args:
-        prediction: Probability or response, float32 in [0, 1], on the case's grid.
+        predictions: Probabilities or responses, float32 in [0, 1], on the case's grid.
         masks: The K raters' masks, uint8 0 and 1, same shape.
         voxel_volume: Volume of a voxel in mm³.
 
     Returns:
-        The statistics.
+        The statistics of each.
     """
-    p_all, rows = flat(prediction), [flat(mask) for mask in masks]
-    width, level = Reliability.empty(BINS), Reliability.empty(N_LEVELS)
-    top_label = TopLabelSums.empty(len(rows))
-    thresholds = np.zeros((len(THRESHOLDS) + 1, len(rows) + 1), np.int64)
-    limits = np.asarray(THRESHOLDS, np.float32)
-    squared_error = 0.0
-    for part in blocks(p_all.size):
-        p, votes = p_all[part], sum_of(rows, part)
-        response = (votes / len(rows)).astype(np.float32)
-        error = p.astype(np.float64) - votes / len(rows)
-        squared_error += float(error @ error)
-        sum_bins(p, response, width.count, width.predicted, width.observed)
-        sum_levels(p, response, level.count, level.predicted, level.observed)
-        count_thresholds(p, votes, limits, thresholds)
-        top_label.add(p, np.stack([row[part] for row in rows]))
-    return CaseStatistics(
-        n_voxels=p_all.size,
-        squared_error=squared_error,
-        width=width,
-        strips=level.strips(),
-        top_label=top_label,
-        thresholds=thresholds,
-        predicted_volume=float(level.predicted.sum()),
-        rater_volumes=tuple(int(np.count_nonzero(row)) for row in rows),
-        voxel_volume=voxel_volume,
-    )
+    maps, rows = [flat(prediction) for prediction in predictions], [flat(mask) for mask in masks]
+    sums = [_Sums(len(rows)) for _ in maps]
+    for part in blocks(rows[0].size):
+        votes = sum_of(rows, part)
+        response = votes / len(rows)
+        rounded, drawn = response.astype(np.float32), np.stack([row[part] for row in rows])
+        for p, into in zip(maps, sums, strict=True):
+            into.add(p[part], votes, response, rounded, drawn)
+    volumes = tuple(int(np.count_nonzero(row)) for row in rows)
+    return [
+        CaseStatistics(
+            n_voxels=rows[0].size,
+            squared_error=one.squared_error,
+            width=one.width,
+            strips=one.level.strips(),
+            top_label=one.top_label,
+            thresholds=one.thresholds,
+            predicted_volume=float(one.level.predicted.sum()),
+            rater_volumes=volumes,
+            voxel_volume=voxel_volume,
+        )
+        for one in sums
+    ]

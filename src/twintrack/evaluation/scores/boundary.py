@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from twintrack.errors import InputError
 from twintrack.evaluation.scores.arrays import bounding_box, checked_length, checked_spacing, unit_case
 from twintrack.evaluation.scores.reliability import BINS, Binning, mhr_calibration_error
+from twintrack.raters.masks import as_votes
 from twintrack.raters.response import vote_count
 
 BANDS: tuple[float, ...] = (0.0, 3.0, 7.0, 15.0)
@@ -186,11 +187,42 @@ def boundary_region_calibration_error(
         InputError: If arrays, spacing or distance are not as described.
     """
     p, votes = unit_case(probability, masks)
-    steps = checked_spacing(spacing, axes=p.ndim)
-    box, found = _distance(votes, steps, checked_length(distance, name="distance", zero=True))
-    near = found <= distance * (1 + 1e-9)  # a distance of n voxels may come out a last digit above n × spacing
-    response = (vote_count([vote[box] for vote in votes])[near] / len(votes)).astype(np.float32)
-    return mhr_calibration_error(p[box][near], response, bins=bins, binning=binning)
+    return BoundaryRegion.of(votes, spacing=spacing, distance=distance).calibration_error(p, bins=bins, binning=binning)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryRegion:
+    """The voxels near the raters' boundary: of one case, for any number of predictions.
+
+    Attributes:
+        box: The part of the grid that holds them.
+        near: Which voxels of the box lie near, bool.
+        response: Mean human response of those, float32, one row.
+    """
+
+    box: tuple[slice, ...]
+    near: NDArray[np.bool_]
+    response: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, masks: Sequence[NDArray[Any]], *, spacing: Sequence[float], distance: float) -> BoundaryRegion:
+        """Find the voxels within `distance` mm of a boundary; see `boundary_region_calibration_error`.
+
+        Raises:
+            InputError: If masks, spacing or distance are not as described there.
+        """
+        votes = as_votes(masks)
+        steps = checked_spacing(spacing, axes=votes[0].ndim)
+        box, found = _distance(votes, steps, checked_length(distance, name="distance", zero=True))
+        near = found <= distance * (1 + 1e-9)  # a distance of n voxels may come out a last digit above n × spacing
+        response = (vote_count([vote[box] for vote in votes])[near] / len(votes)).astype(np.float32)
+        return cls(box, near, response)
+
+    def calibration_error(
+        self, probability: NDArray[np.float32], *, bins: int = BINS, binning: Binning = "width"
+    ) -> float:
+        """Give the calibration error of a prediction on the case's grid; NaN where no rater drew a boundary."""
+        return mhr_calibration_error(probability[self.box][self.near], self.response, bins=bins, binning=binning)
 
 
 def _distance(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from twintrack.calibration.curve import Curve
 from twintrack.calibration.methods.isotonic import pool_adjacent_violators
 from twintrack.compute.blocks import blocks
+from twintrack.compute.dot import dot
 from twintrack.errors import InputError
 from twintrack.evaluation.scores.arrays import unit_pair, unit_values
 
@@ -172,17 +173,17 @@ def corp_of_points(points: ResponsePoints) -> Corp:
     blocks_ = pool_adjacent_violators(Curve(p, weight, response))
     recalibrated = np.repeat(blocks_.response, blocks_.last - blocks_.first + 1)
     total = float(weight.sum())
-    mean = float(weight @ response) / total
+    mean = dot(weight, response) / total
     squares = points.squares / total
-    spread = max(squares - float(weight @ response**2) / total, 0.0)
-    score, best = (float(weight @ (f - response) ** 2) / total + spread for f in (p, recalibrated))
+    spread = max(squares - dot(weight, response**2) / total, 0.0)
+    score, best = (dot(weight, (f - response) ** 2) / total + spread for f in (p, recalibrated))
     return Corp(
         score=score,
         # Never negative but for the last digit.
         miscalibration=max(score - best, 0.0),
         # S(r̄) − S(p̂) without cancellation: p̂ is the mean response of each block.
-        discrimination=float(weight @ (recalibrated - mean) ** 2) / total,
-        uncertainty=float(weight @ (response - mean) ** 2) / total + spread,
+        discrimination=dot(weight, (recalibrated - mean) ** 2) / total,
+        uncertainty=dot(weight, (response - mean) ** 2) / total + spread,
         disagreement=max(mean - squares, 0.0),
         first=p[blocks_.first],
         last=p[blocks_.last],

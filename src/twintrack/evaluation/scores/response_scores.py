@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.compute.blocks import blocks
+from twintrack.compute.dot import dot
 from twintrack.errors import InputError
 from twintrack.evaluation.scores.arrays import unit_pair, unit_values
 
@@ -37,7 +38,7 @@ def brier(probability: NDArray[Any], response: NDArray[Any]) -> float:
     total = 0.0
     for part in blocks(p.size):
         error = p[part].astype(np.float64) - r[part]
-        total += float(error @ error)
+        total += dot(error, error)
     return total / p.size
 
 
@@ -57,7 +58,7 @@ def disagreement(response: NDArray[Any]) -> float:
     total = 0.0
     for part in blocks(r.size):
         of_part = r[part].astype(np.float64)
-        total += float(of_part @ (1 - of_part))
+        total += dot(of_part, 1 - of_part)
     return total / r.size
 
 
@@ -109,5 +110,5 @@ def log_score(probability: NDArray[Any], response: NDArray[Any], *, bound: float
     for part in blocks(p.size):
         inside = np.clip(p[part].astype(np.float64), bound, 1 - bound)
         of_part = r[part].astype(np.float64)
-        total -= float(of_part @ np.log(inside) + (1 - of_part) @ np.log1p(-inside))
+        total -= dot(of_part, np.log(inside)) + dot(1 - of_part, np.log1p(-inside))
     return total / p.size

@@ -96,6 +96,23 @@ def read_header(path: Path) -> Header:
     )
 
 
+def named_data_file(path: Path) -> str | None:
+    """Say which file a header names for its voxels, whether or not it is there.
+
+    Args:
+        path: An ``.mhd`` file.
+
+    Returns:
+        The name as it is written; None where the voxels follow the header or are spread over many files.
+
+    Raises:
+        InputError: If it is not a MetaImage header.
+        OSError: If the file cannot be read.
+    """
+    value = _read_lines(path)[1]["ElementDataFile"]
+    return None if value.upper() == "LOCAL" or _is_spread(value) else value
+
+
 def _read_lines(path: Path) -> tuple[tuple[bytes, ...], dict[str, str]]:
     """Read up to ElementDataFile, which the format requires to be the last field."""
     lines: list[bytes] = []
@@ -148,10 +165,15 @@ def _integers(text: str, key: str, path: Path) -> list[int]:
     return numbers
 
 
+def _is_spread(value: str) -> bool:
+    """Say whether the voxels lie in many files."""
+    return value.split(maxsplit=1)[0].upper() == "LIST" or "%" in value
+
+
 def _data_file(value: str, path: Path) -> Path | None:
     if value.upper() == "LOCAL":
         return None
-    if value.split(maxsplit=1)[0].upper() == "LIST" or "%" in value:
+    if _is_spread(value):
         raise InputError(f"{path}: voxels spread over many files are not read; store the image as .mha")
     data = path.parent / value
     if not data.is_file():

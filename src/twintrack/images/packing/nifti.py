@@ -21,6 +21,9 @@ from twintrack.errors import InputError
 HEADER_BYTES = 352
 """How much of the file `parse_header` needs."""
 
+LARGEST = 32767
+"""Most voxels along an axis: the header has 16 bits for them."""
+
 _VOXELS_AT_A_TIME = 1 << 20
 
 # Where the standard's nifti1.h has the fields.
@@ -88,6 +91,21 @@ def parse_header(head: bytes, *, path: Path) -> Header:
     voxel_bytes = math.prod(dim[1 : dim[0] + 1]) * _BYTES_PER_VOXEL[datatype]
     float_type = {16: order + "f4", 64: order + "f8"}.get(datatype)
     return Header(max(int(offset), _MAGIC + 4), voxel_bytes, float_type)
+
+
+def with_shape(head: bytes, shape: tuple[int, ...]) -> bytes:
+    """Put another size into a header.
+
+    Args:
+        head: A header in this machine's byte order.
+        shape: Number of voxels along each array axis, (z, y, x) or (y, x), at most `LARGEST` each.
+
+    Returns:
+        The header of an image of that shape.
+    """
+    changed = bytearray(head)
+    struct.pack_into(f"={len(shape)}h", changed, _DIM + 2, *shape[::-1])
+    return bytes(changed)
 
 
 def restore_not_finite(array: NDArray[Any], path: Path) -> None:

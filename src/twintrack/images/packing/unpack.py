@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from twintrack.errors import InputError, OutputError
 from twintrack.images.packing import metaimage, nifti, nrrd, tiff
-from twintrack.images.packing.inflate import DAMAGED, ZLIB_OR_GZIP, gunzipped, inflated
+from twintrack.images.packing.inflate import DAMAGED, gunzipped, inflated
 
 
 @contextlib.contextmanager
@@ -122,7 +122,7 @@ def _metaimage(path: Path, stack: contextlib.ExitStack) -> Path:
     head = header.with_compression(None)
     with source.open("rb") as file:
         file.seek(offset)
-        _write_chunks(source, target, head, inflated(file, length, window_bits=ZLIB_OR_GZIP))
+        _write_chunks(source, target, head, inflated(file, length))
     found = target.stat().st_size - len(head)
     _require_bytes(found, header.voxel_bytes, source)
     if found > header.voxel_bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twintrack.calibration.agreement import agreement_levels
 from twintrack.images import Volume
-from twintrack.report.case_figure import ABDOMEN, Window
+from twintrack.images.windows import ABDOMEN, Window
 from twintrack.report.panels import draw_ct, draw_scale, outline
 from twintrack.report.plot.axes import COLUMN, drawing
 from twintrack.report.sections import choose_sections

@@ -15,12 +15,11 @@ from twintrack.calibration.methods import ConditionalMap, ResponseMap
 from twintrack.calibration.uncertainty import LEVEL
 from twintrack.cohort import Case
 from twintrack.errors import InputError
+from twintrack.evaluation.details.counts import CHANGE_EDGES, change_counts
 from twintrack.report.plot.axes import BLUE, GREY, drawing, unit_square
 
-_EDGES = expit(np.arange(-10, 10.25, 0.25))
-"""Edges of bins of the probability, a quarter of a logit apart."""
 _BARS = np.linspace(0, 1, 41)
-_RESPONSES = np.linspace(0, 1, 201)
+_MIDDLES = (CHANGE_EDGES[1:] + CHANGE_EDGES[:-1]) / 2
 _FLOOR = 0.22  # of the height, that the histogram takes
 _SPREAD = (0.05, 0.95)
 
@@ -77,7 +76,7 @@ class _Counts:
 
 def _count(calibration: Calibration, cases: Iterable[Case]) -> _Counts | None:
     """Count the voxels of cases; None without cases."""
-    equal, by_response, seen = np.zeros(_BARS.size - 1), np.zeros((_EDGES.size - 1, _RESPONSES.size - 1)), False
+    equal, by_response, seen = np.zeros(_BARS.size - 1), np.zeros((_MIDDLES.size, _MIDDLES.size)), False
     for case in cases:
         seen = True
         calibration.check(case)
@@ -85,9 +84,9 @@ def _count(calibration: Calibration, cases: Iterable[Case]) -> _Counts | None:
         p = data.probability()
         inside = p > 0
         equal += np.histogram(p[inside], _BARS)[0]
-        by_response += np.histogram2d(p[inside], calibration.apply(data)[inside], (_EDGES, _RESPONSES))[0]
+        by_response += change_counts(p, calibration.apply(data))
     if seen and not by_response.any():
-        raise InputError("there is nothing to draw: no voxel of the cases has a probability above 0.00005")
+        raise InputError("there is nothing to draw: no voxel of the cases has a probability above 0")
     return _Counts(equal, by_response) if seen else None
 
 
@@ -104,13 +103,12 @@ def _fine_edges() -> NDArray[np.float64]:
 
 
 def _draw_spread(axis: Axes, counts: NDArray[np.float64]) -> None:
-    middle, value = (_EDGES[1:] + _EDGES[:-1]) / 2, (_RESPONSES[1:] + _RESPONSES[:-1]) / 2
     held = counts.sum(axis=1) > 0
     share = counts[held] / counts[held].sum(axis=1, keepdims=True)
     below = np.cumsum(share, axis=1)
-    low, high = (value[(below >= mass - 1e-9).argmax(axis=1)] for mass in _SPREAD)
-    axis.fill_between(middle[held], low, high, color=BLUE, alpha=0.2, linewidth=0, label="90 % of the voxels")
-    axis.plot(middle[held], share @ value, color=BLUE, linewidth=1.4, label="case-aware, mean")
+    low, high = (_MIDDLES[(below >= mass - 1e-9).argmax(axis=1)] for mass in _SPREAD)
+    axis.fill_between(_MIDDLES[held], low, high, color=BLUE, alpha=0.2, linewidth=0, label="90 % of the voxels")
+    axis.plot(_MIDDLES[held], share @ _MIDDLES, color=BLUE, linewidth=1.4, label="case-aware, mean")
 
 
 def _draw_bars(axis: Axes, count: NDArray[np.float64]) -> None:
