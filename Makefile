@@ -39,6 +39,7 @@ evidence: $(READY)  ## the tables of docs/evidence.md, from the real data at TWI
 	$(BIN)/python experiments/plausible_masks.py
 	$(BIN)/python experiments/shift_guard.py
 	$(BIN)/python experiments/federation.py
+	$(BIN)/python experiments/triage.py
 
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready

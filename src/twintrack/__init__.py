@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twintrack.compute.executors import DaskCluster, Processes
     from twintrack.evaluation import Evaluation, evaluate
     from twintrack.images import Grid, Volume, read_volume, write_volume
+    from twintrack.report import plot
     from twintrack.report.html.page import write_report
     from twintrack.report.viewer import show
 
@@ -56,6 +57,9 @@ _HOMES = {
     "write_volume": "images",
 }
 
+_MODULES = {"plot": "report.plot"}
+"""Public names that are modules themselves."""
+
 __all__ = [
     "Calibration",
     "Case",
@@ -72,6 +76,7 @@ __all__ = [
     "load_calibration",
     "load_table",
     "load_tables",
+    "plot",
     "read_volume",
     "save_table",
     "show",
@@ -83,6 +88,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"twintrack.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'twintrack' has no attribute {name!r}")
     return getattr(import_module(f"twintrack.{_HOMES[name]}"), name)

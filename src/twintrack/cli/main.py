@@ -32,6 +32,7 @@ from twintrack.cli import (
     segment,
     tabulate,
     train,
+    triage,
     validate_roi,
     view,
 )
@@ -93,6 +94,11 @@ bundle_app = typer.Typer(help="Make, show and check bundles of trained networks.
 for action in (bundle.create, bundle.inspect, bundle.verify):
     bundle_app.command()(_interruptible(action))
 app.add_typer(bundle_app, name="bundle")
+
+triage_app = typer.Typer(help="Say which cases and regions experts should look at.", no_args_is_help=True)
+for step in (triage.rules, triage.rank, triage.measure):
+    triage_app.command()(_interruptible(step))
+app.add_typer(triage_app, name="triage")
 
 
 def _print_version(wanted: bool) -> None:

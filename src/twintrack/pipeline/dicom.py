@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from twintrack.calibration.agreement import agreement_levels, level_thresholds
 from twintrack.cohort.checks import probability_array
 from twintrack.errors import GeometryError, InputError, OutputError
 from twintrack.images import Volume, read_volume
-from twintrack.pipeline.agreement import agreement_levels, level_thresholds
 from twintrack.report.dicom.result import Interval, Result, VolumeStatement
 from twintrack.report.dicom.series import CtSeries, read_ct_series
 from twintrack.report.dicom.structure import Structure, structure_of

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from twintrack.calibration import Calibration, load_calibration
+from twintrack.calibration.agreement import require_countable
 from twintrack.compute.executors import Executor
 from twintrack.errors import CalibrationError, OutputError
 from twintrack.images import read_volume
 from twintrack.images.atomic import make_folder, require_seen
-from twintrack.pipeline.agreement import require_countable
 from twintrack.pipeline.clock import StageClock
 from twintrack.pipeline.prediction import OnStage, predict_case, raters_of
 from twintrack.pipeline.summary import PACKAGES, describe_calibration, summarise

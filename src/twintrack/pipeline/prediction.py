@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twintrack.calibration import Calibration
+from twintrack.calibration.agreement import agreement_levels
 from twintrack.calibration.case_uncertainty import ExpectedInterval, ResponseBand
 from twintrack.calibration.volumes.volume import VolumeEstimate
 from twintrack.cohort import Case
 from twintrack.images import Volume
-from twintrack.pipeline.agreement import agreement_levels
 from twintrack.segmentation.segmentation import Segmentation
 
 OnStage = Callable[[str], None]

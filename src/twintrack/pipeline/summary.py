@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 from twintrack.calibration import Calibration
+from twintrack.calibration.agreement import volumes_at_least
 from twintrack.calibration.volumes.record import volume_record
-from twintrack.pipeline.agreement import volumes_at_least
 from twintrack.pipeline.prediction import Prediction
 from twintrack.segmentation.write import describe
 

@@ -37,20 +37,30 @@ def learning_curve_figure(curve: LearningCurve) -> Figure:
     with matplotlib.style.context(["default", {"font.size": 8}]):
         figure = Figure(figsize=_SIZE, facecolor="white", layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-        _draw_fit(left, curve)
-        _draw_points(left, curve, [point.criterion for point in curve.sizes], color=_CRITERION, label="measured")
+        draw_criterion(left, curve)
         for k, (colour, marker) in enumerate(_TERMS):
             name = list(curve.sizes[0].terms)[k]
             found = [point.terms[name] for point in curve.sizes]
             _draw_points(right, curve, found, color=colour, label=name, marker=marker, aside=1 + (k - 1) * _ASIDE)
-        left.axvline(curve.n_cases, color=_GREY, linewidth=0.8, linestyle=(0, (1, 2)), label="cases at hand")
-        for axis, title in ((left, f"Criterion ({curve.method})"), (right, "Its terms")):
-            _finish(axis, title)
-        twice = [one.n for one in curve.answer.forecasts[-1:]]
-        _number(left, [point.n for point in curve.sizes] + twice)
+        _finish(right, "Its terms")
         _number(right, [point.n for point in curve.sizes])
-        left.set_ylabel("loss on new patients\n(1: probabilities left alone)")
     return figure
+
+
+def draw_criterion(axis: Any, curve: LearningCurve, *, columns: int = 2) -> None:
+    """Draw the criterion: what was measured, the curve through it, its plateau, and the cases at hand.
+
+    Args:
+        axis: Where.
+        curve: The curve.
+        columns: Columns of the legend, below the axes.
+    """
+    _draw_fit(axis, curve)
+    _draw_points(axis, curve, [point.criterion for point in curve.sizes], color=_CRITERION, label="measured")
+    axis.axvline(curve.n_cases, color=_GREY, linewidth=0.8, linestyle=(0, (1, 2)), label="cases at hand")
+    _finish(axis, f"Criterion ({curve.method})", columns=columns)
+    _number(axis, [point.n for point in curve.sizes] + [one.n for one in curve.answer.forecasts[-1:]])
+    axis.set_ylabel("loss on new patients\n(1: probabilities left alone)")
 
 
 def _draw_points(
@@ -108,13 +118,13 @@ def _draw_fit(axis: Any, curve: LearningCurve) -> None:
     axis.axhline(plateau.value, color=_CRITERION, linewidth=0.8, linestyle=(0, (1, 2)), label="its plateau")
 
 
-def _finish(axis: Any, title: str) -> None:
+def _finish(axis: Any, title: str, *, columns: int = 2) -> None:
     axis.axhline(1, color=_GREY, linewidth=0.8)
     axis.set_title(title, fontsize=9)
     axis.set_xlabel("number of calibration cases")
     axis.spines[["top", "right"]].set_visible(False)
     # Below the axes: wherever it is put inside, it hides something.
-    axis.legend(frameon=False, fontsize=7, ncols=2, loc="upper left", bbox_to_anchor=(0, -0.16))
+    axis.legend(frameon=False, fontsize=7, ncols=columns, loc="upper left", bbox_to_anchor=(0, -0.16))
 
 
 def _number(axis: Any, sizes: Sequence[int]) -> None:

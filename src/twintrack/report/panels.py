@@ -64,7 +64,7 @@ def draw_ct(
     """
     _show(axis, section, section.cut(ct), colours="gray", limits=window)
     for k, mask in enumerate(raters.values()):
-        _outline(axis, section, section.cut(mask), color=_RATERS[k % len(_RATERS)], width=0.9)
+        outline(axis, section, section.cut(mask), color=_RATERS[k % len(_RATERS)], width=0.9)
     for letter, (x, y, across, along) in zip(section.sides, _SIDES, strict=False):
         _write(axis, letter, (x, y), transform=axis.transAxes, ha=across, va=along)
 
@@ -82,7 +82,7 @@ def draw_map(axis: Any, section: Section, values: NDArray[Any], votes: NDArray[A
     _show(axis, section, section.cut(values), colours=COLOURS, limits=(0, 1))
     for name, level in agreement_levels(n_raters).items():
         width, dashes = _AGREEMENT[name]
-        _outline(axis, section, section.cut(votes) >= level, color="white", width=width, dashes=dashes, rim=True)
+        outline(axis, section, section.cut(votes) >= level, color="white", width=width, dashes=dashes, rim=True)
 
 
 def draw_scale(axis: Any, section: Section) -> None:
@@ -157,12 +157,12 @@ def _show(axis: Any, section: Section, pixels: NDArray[Any], *, colours: str, li
         spine.set_visible(False)
 
 
-def _outline(
+def outline(
     axis: Any,
     section: Section,
     mask: NDArray[Any],
     *,
-    color: str,
+    color: Any,
     width: float,
     dashes: Any = "solid",
     rim: bool = False,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from twintrack.pipeline.agreement import agreement_levels, level_thresholds
+from twintrack.calibration.agreement import agreement_levels, level_thresholds
 from twintrack.synthetic import make_phantom
 
 pytest.importorskip("highdicom", reason="the extra dicom is not installed")

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from twintrack.calibration.agreement import agreement_levels
 from twintrack.images import Grid
-from twintrack.pipeline.agreement import agreement_levels
 from twintrack.report.said import SaidOfCase
 from twintrack.report.viewer.cases import find_cases
 from twintrack.report.viewer.describe import describe, levels

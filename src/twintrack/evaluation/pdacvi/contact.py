@@ -17,6 +17,7 @@ Two definitions of contact:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -80,24 +81,43 @@ def contact_pixels(
         raters.
     """
     n_masks = FIRST_RATER + found.n_raters
-    counts = np.zeros((3, max(vessels.shape), len(labels), n_masks), dtype=np.int64)
     box = union(found.rater_box, found.prediction_box)
     if box is None:
-        return counts
+        return np.zeros((3, max(vessels.shape), len(labels), n_masks), dtype=np.int64)
+    codes = found.codes[tuple(slice(low, high + 1) for low, high in box)]
+    start = [low for low, _ in box]
+    return contact_in_box(vessels, labels, codes, start=start, n_masks=n_masks, symmetric=symmetric)
+
+
+def contact_in_box(
+    vessels: NDArray[np.uint8],
+    labels: list[int],
+    codes: NDArray[np.unsignedinteger[Any]],
+    *,
+    start: Sequence[int],
+    n_masks: int,
+    symmetric: bool,
+) -> NDArray[np.int64]:
+    """Count the edge pixels of each vessel that masks touch, where all masks lie within a box.
+
+    Args:
+        vessels: Labels (z, y, x), all of them among `labels` or 0.
+        labels: The V labels, from 1 to 255.
+        codes: One bit for each of M masks, the lowest first; the box alone.
+        start: Where the box begins in the volume.
+        n_masks: M, at most 64; higher bits are not looked at.
+        symmetric: Which definition (see the head of this file).
+
+    Returns:
+        Counts (3, n, V, M) by plane, slice (n is the longest axis), vessel and mask.
+    """
+    counts = np.zeros((3, max(vessels.shape), len(labels), n_masks), dtype=np.int64)
     table = np.zeros(256, dtype=np.uint8)
     table[labels] = np.arange(len(labels))
-    start = np.array([low - _MARGIN for low, _ in box])
-    shape = tuple(high + 1 - low + 2 * _MARGIN for low, high in box)
-    masks = found.codes.dtype.type((1 << n_masks) - 1)
-    _count_contact(
-        _crop(vessels, start, shape),
-        _crop(found.codes, start, shape),
-        table,
-        start,
-        masks,
-        symmetric,
-        counts,
-    )
+    begin = np.array(start, dtype=np.int64) - _MARGIN
+    around = _crop(vessels, begin, tuple(size + 2 * _MARGIN for size in codes.shape))
+    masks = codes.dtype.type((1 << n_masks) - 1)
+    _count_contact(around, np.pad(codes, _MARGIN), table, begin, masks, symmetric, counts)
     return counts
 
 

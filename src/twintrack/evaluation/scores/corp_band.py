@@ -30,8 +30,6 @@ LEVEL = 0.9
 
 REPEATS = 500
 
-_SUMS = ("count", "predicted", "observed")
-
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityDiagram:
@@ -75,7 +73,7 @@ def reliability_diagram(
     """Make the reliability diagram of pooled voxels.
 
     Args:
-        cases: Sums of each case over fine bins of the prediction, as `Reliability.strips` gives them and the protocol
+        cases: Sums of each case over fine bins of the prediction, as `strip_sums` gives them and the protocol
             "response" keeps them ("strips"); all with the same bins.
         patients: The patient of each case, to be drawn whole. None: every voxel is drawn by itself, with one label;
             right only for predictions that have nothing to do with each other.

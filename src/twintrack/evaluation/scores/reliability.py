@@ -123,10 +123,30 @@ def reliability(
         sums = Reliability.empty(bins)
         sum_bins(p, r, sums.count, sums.predicted, sums.observed)
         return sums
+    strips = strip_sums(p, r)
+    return strips.grouped(strips.equal_mass_index(bins=bins), bins=bins)
+
+
+def strip_sums(probability: NDArray[np.float32], response: NDArray[np.float32]) -> Reliability:
+    """Sum probability and response in strips of `STRIP` levels, from which diagrams and equal-mass bins are made.
+
+    Args:
+        probability: Predicted probability or response, float32 in [0, 1], any shape.
+        response: Observed mean human response, in [0, 1], same shape.
+
+    Returns:
+        The sums.
+
+    Raises:
+        InputError: If the shapes differ.
+    """
+    if np.shape(probability) != np.shape(response):
+        raise InputError(f"probability has shape {np.shape(probability)}, response {np.shape(response)}")
+    p = np.ascontiguousarray(probability, dtype=np.float32).reshape(-1)
+    r = np.ascontiguousarray(response, dtype=np.float32).reshape(-1)
     levels = Reliability.empty(N_LEVELS)
     sum_levels(p, r, levels.count, levels.predicted, levels.observed)
-    strips = levels.strips()
-    return strips.grouped(strips.equal_mass_index(bins=bins), bins=bins)
+    return levels.strips()
 
 
 def mhr_calibration_error(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from twintrack.calibration.agreement import agreement_levels, level_thresholds, volumes_at_least
 from twintrack.errors import InputError
-from twintrack.pipeline.agreement import agreement_levels, level_thresholds, volumes_at_least
 
 
 def test_levels_of_five_experts_worked_out_by_hand():
