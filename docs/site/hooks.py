@@ -1,4 +1,4 @@
-"""What the site needs beyond the pages as they are: files outside `docs/` that pages link to, and pages to come.
+"""What the site needs beyond the pages as they are: files outside `docs/` that pages link to.
 
 On GitHub a page may link to any file of the repository. The site has only what lies in `docs/`, so such files are added
 to it under `repository/`, and the links are led there.
@@ -16,8 +16,6 @@ from mkdocs.structure.files import File, Files, InclusionLevel
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = "docs"
 INSIDE = "repository/"
-TO_COME = ("triage.md",)
-"""Pages that have a place and may not be written yet."""
 
 _LINK = re.compile(r"\]\((?P<path>\.\./[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
@@ -34,24 +32,6 @@ def outside(page: str, link: str) -> str | None:
     """
     path = posixpath.normpath(posixpath.join(DOCS, posixpath.dirname(page), link))
     return None if path.startswith(f"{DOCS}/") else path
-
-
-def on_config(config: Any) -> Any:
-    """Leave out pages that are not written yet."""
-    missing = {name for name in TO_COME if not (ROOT / DOCS / name).is_file()}
-
-    def kept(entries: list[Any]) -> list[Any]:
-        found = []
-        for entry in entries:
-            title, value = next(iter(entry.items())) if isinstance(entry, dict) else (None, entry)
-            if isinstance(value, list):
-                found.append({title: kept(value)})
-            elif value not in missing:
-                found.append(entry)
-        return found
-
-    config.nav = kept(config.nav)
-    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
