@@ -25,7 +25,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/python -m pytest --cov --cov-fail-under=95
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-fail-under=95
 
 # The variable silences what the theme says of its successor. Pitfall: with --quiet mkdocs takes no warning for a fault.
 site: $(READY)  ## the documentation as a site, for reading from disk: build/site/index.html
