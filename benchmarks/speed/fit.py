@@ -5,6 +5,9 @@ scikit-learn gets the mean probability and the mean response ready-made; the pac
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 from benchmarks.speed import data
 from benchmarks.speed.harness import Row, Timings
@@ -29,6 +32,7 @@ CHECKED = 1_000_000
 
 TABLE, EXACT, WHOLE = "table and map", "`exact_curve` and map", "`tt.fit`, all it keeps"
 SKLEARN, READING = "scikit-learn", "largest value of each array"
+LOADING = "`numpy.load` of the arrays, files in memory"
 
 
 def rows(*, large: bool) -> list[Row]:
@@ -61,6 +65,7 @@ def of_size(voxels: int, *, repeats: int) -> list[Row]:
         found += [
             timings.faster(f"fit, {what}", TABLE, SKLEARN, bar=fast),
             timings.costs(f"fit, {what}", TABLE, READING, bar=costly),
+            timings.costs(f"fit, {what}", TABLE, LOADING, bar=costly),
             timings.faster(f"exact fit, {what}", EXACT, SKLEARN, bar=exact_fast),
             timings.faster(f"fit, {what}", WHOLE, SKLEARN, bar=None),
         ]
@@ -69,6 +74,12 @@ def of_size(voxels: int, *, repeats: int) -> list[Row]:
 
 def timed(case: tt.Case, *, repeats: int) -> Timings:
     """Time the fits of one case and their peers in turn."""
+    with tempfile.TemporaryDirectory() as name:
+        return timed_beside_files(case, Path(name), repeats=repeats)
+
+
+def timed_beside_files(case: tt.Case, folder: Path, *, repeats: int) -> Timings:
+    """Time them, with the arrays in a folder too."""
     read = case.read()
     arrays = [*read.members, *read.raters.values()]
     masks = [mask.reshape(-1) for mask in read.raters.values()]
@@ -78,6 +89,9 @@ def timed(case: tt.Case, *, repeats: int) -> Timings:
         response += mask
     response /= len(masks)
 
+    for k, array in enumerate(arrays):
+        np.save(folder / f"{k}.npy", array)
+
     def fit() -> None:
         counts = count_votes(read, masks)
         IsotonicMap.fit(ResponseTable({len(masks): counts}).curve())
@@ -85,6 +99,7 @@ def timed(case: tt.Case, *, repeats: int) -> Timings:
     calls = {
         TABLE: fit,
         READING: lambda: [array.max() for array in arrays],
+        LOADING: lambda: [np.load(folder / f"{k}.npy") for k in range(len(arrays))],
         EXACT: lambda: exact(case),
         WHOLE: lambda: tt.fit([case], method="isotonic"),
         SKLEARN: lambda: IsotonicRegression(out_of_bounds="clip").fit(probability, response),

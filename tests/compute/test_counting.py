@@ -34,13 +34,14 @@ def test_counts_what_plain_numpy_counts(seed, size, n_raters, masked):
 
 
 @pytest.mark.parametrize("size", [8191, 8192, 8193, 20_001])
-def test_counts_across_the_borders_of_its_rows(size):
+@pytest.mark.parametrize("kind", [np.int64, np.uint32])
+def test_counts_across_the_borders_of_its_rows(size, kind):
     rng = np.random.default_rng(size)
     p = rng.random(size, np.float32)
     p[: size // 2] = 0
     votes = rng.integers(0, 6, size).astype(np.uint8)
     votes[: size // 3] = 0
-    counts = np.zeros((N_LEVELS, 6), np.int64)
+    counts = np.zeros((N_LEVELS, 6), kind)
 
     count_levels(p, votes, NOWHERE, counts)
 

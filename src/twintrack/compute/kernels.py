@@ -28,7 +28,7 @@ def count_levels(p: Any, votes: Any, inside: Any, counts: Any) -> None:
         p: float32 block in [0, 1].
         votes: uint8 block, 0 … K.
         inside: uint8 block; elements with 0 are passed over. An empty array means all.
-        counts: int64 array (N_LEVELS, K + 1), added into; contiguous.
+        counts: Integer array (N_LEVELS, K + 1), added into; contiguous.
     """
     places = counts.reshape(counts.size)
     width = np.int32(counts.shape[1])

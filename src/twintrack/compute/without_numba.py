@@ -24,13 +24,13 @@ def sum_in_order(values: NDArray[Any], *, start: float = 0.0) -> float:
 
 
 def count_levels(
-    p: NDArray[np.float32], votes: NDArray[np.uint8], inside: NDArray[np.uint8], counts: NDArray[np.int64]
+    p: NDArray[np.float32], votes: NDArray[np.uint8], inside: NDArray[np.uint8], counts: NDArray[Any]
 ) -> None:
     """Count the elements of a block by (level of p, number of votes); see the kernel."""
     place = levels_of(p).astype(np.intp) * counts.shape[1] + votes
     if inside.size:
         place = place[inside != 0]
-    counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
+    counts += np.bincount(place, minlength=counts.size).reshape(counts.shape).astype(counts.dtype)
 
 
 def pack_levels(
