@@ -1,8 +1,10 @@
-"""What the tests share: the folder of real data, where it is present."""
+"""What the tests share: the folder of real data, where it is present, and a locale that no test leaves changed."""
 
 from __future__ import annotations
 
+import locale
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,11 @@ def golden_dir(data_dir: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference figures at {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _same_locale() -> Iterator[None]:
+    """Pitfall: GDCM's writer leaves the process in the locale "C", in which Python reads text as ASCII."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)

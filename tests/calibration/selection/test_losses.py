@@ -61,7 +61,7 @@ def applied(fitted, data):
 
 def protocol(data, response):
     """Give the three scores of the protocol "response", volumes in voxels."""
-    scores = collect(response, list(data.raters.values()), voxel_volume=1.0).scores()
+    scores = collect([response], list(data.raters.values()), voxel_volume=1.0)[0].scores()
     return [scores[name] for name in ("mse", "mhr_ece", "crps_empirical")]
 
 
