@@ -17,22 +17,23 @@ probabilities are nearly all distinct, five raters.
 MISSED = """
 ## What is missed
 
-Notes on one run on two busy cores, from separate measurements; they are not made anew with the table.
+Notes from separate measurements on two cores; they are not made anew with the table.
 
-* **Fit.** By itself, finding a voxel's level and counting it took about 1.2 ns, adding five masks 0.6 to 0.9 ns, and
-  averaging three members in double precision 3.4 to 5.7 ns; the largest value of the same nine bytes took 0.35 ns.
-  It is not the order of the voxels that makes scikit-learn fast here: shuffled, the ratio was 94 instead of 76,
-  and 101 without the voxels of probability 0.
-* **Exact fit.** All voxels are counted once and walked through once more; 5 to 8 % of them are then sorted.
-* **Memory copy, random order.** An earlier run of the same code had 3.68 (3.3 to 3.69): it lies at the aim, within what
-  runs differ by.
-* **Beta calibration.** The fit to the table costs nearly the same for any number of voxels (1.6 s for 1e5, 1.3 s for
-  1e6): its optimiser is asked for the last digit, over tens of thousands of levels. Below 1e6 voxels betacal is
-  faster, with a cross-entropy 1e-5 higher; netcal stops earlier.
-* **Files.** Of 6.1 processor seconds, inflating the members with their checksums took 3.5, starting (imports, compiled
-  code) 1.4, averaging, checking, mapping and summing the voxels about 1, compressing the map 0.1. Inflating alone is
-  the bound: both classes must be inflated, since they are one stream. No volume is ever whole in memory: of the peak of
-  315 MiB, 275 are there before the first voxel.
+* **Fit.** In one thread, finding a voxel's level and counting it takes about 1.0 ns, adding five masks 0.33 ns,
+  averaging three members in double precision 1.0 ns; the largest value of the same nine bytes 0.3 ns. Curve and map
+  take 1.5 ms, whatever the number of voxels. Two threads share a case; where the whole takes some milliseconds the
+  second often comes too late. scikit-learn takes 140 ns a voxel at 1e6 and 300 ns at 2e8. Loading the arrays from
+  files that are in memory takes longer than fitting to them; only sums and largest values of what lies there
+  already are faster.
+* **Exact fit.** All voxels are counted once and walked through once more; 5 to 8 % of them are then sorted, digit
+  by digit.
+* **Beta calibration.** The fit to the table costs the same for any number of voxels: its optimiser is asked for the
+  last digit, over tens of thousands of levels. netcal's stops earlier, with a higher cross-entropy, and is faster
+  at 1e6.
+* **Files.** Inflating alone is the bound: both classes must be inflated, since they are one stream, and it takes
+  half of the time. Of about 6 processor seconds it took 3.5, starting (imports, compiled code) 1.4, averaging,
+  checking, mapping and summing the voxels about 1, compressing the map 0.1. No volume is ever whole in memory: most
+  of the peak is there before the first voxel.
 """
 
 TABLE = """
