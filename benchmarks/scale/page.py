@@ -30,7 +30,7 @@ def page(rows: list[Measured], kept: int, joined: list[Joined], large: Large, ma
     """Write the page."""
     described = ", ".join(f"{name} {value}" for name, value in machine.items())
     parts = [HEAD, f"Machine: {described}.\n", one_case(rows), many_cases(joined, kept), billion(large)]
-    return "\n".join([*parts, extrapolated(rows, joined, kept)])
+    return "\n".join([*parts, extrapolated(rows, joined, kept, large)])
 
 
 def one_case(rows: list[Measured]) -> str:
@@ -91,8 +91,15 @@ def many_cases(joined: list[Joined], kept: int) -> str:
             f"| {row.cases} | {row.kept / MIB:.0f} MiB | {row.table / MIB:.1f} MiB | {row.cpu:.1f} s | "
             f"{row.memory / MIB:.0f} MiB | {row.calibration / MIB:.2f} MiB |\n"
         )
-    exponent = slope([float(row.cases) for row in joined], [row.cpu for row in joined])
-    return text + f"\nThe seconds grow with the {exponent:.2f}th power of the number of cases.\n"
+    return (
+        text
+        + f"\nFrom {joined[-2].cases} to {joined[-1].cases} the seconds grow with the {last_slope(joined):.2f}th power.\n"
+    )
+
+
+def last_slope(joined: list[Joined]) -> float:
+    """Give the exponent by which the fit's seconds grow between the two largest numbers of cases."""
+    return slope([float(row.cases) for row in joined[-2:]], [row.cpu for row in joined[-2:]])
 
 
 def billion(large: Large) -> str:
@@ -110,24 +117,24 @@ def billion(large: Large) -> str:
     )
 
 
-def extrapolated(rows: list[Measured], joined: list[Joined], kept: int) -> str:
+def extrapolated(rows: list[Measured], joined: list[Joined], kept: int, large: Large) -> str:
     """Write what the lines say of many CTs, and what would break first."""
     text = (
         f"## {CTS:,} CTs\n\nOf 512×512×300 voxels, {USUAL.members} members, {USUAL.raters} raters, by the lines "
-        f"above. The "
-        "measured cases are at most 43 % of that size.\n\n"
+        "above. The measured cases are at most 43 % of that size; the fit to a billion voxels took "
+        "{large.cpu / len(large.finished):.1f} s for each CT.\n\n"
         f"| | one CT | memory of a worker above what Python takes | {CTS:,} CTs, one core | {CORES} cores "
         f"|\n|---|---:|---:|---:|---:|\n"
     )
     for step in STEPS:
         one = seconds(rows, step).at(USUAL)
         text += (
-            f"| {step} | {one:.1f} s | {memory(rows, step).at(USUAL) / GIB:.1f} GiB | {CTS * one / DAY:.0f} days | "
-            f"{CTS * one / CORES / HOUR:.0f} hours |\n"
+            f"| {step} | {one:.1f} s | {memory(rows, step).at(USUAL) / GIB:.2f} GiB | {CTS * one / DAY:.0f} days | "
+            f"{CTS * one / CORES / HOUR:.1f} hours |\n"
         )
     usual = [row for row in rows if (row.members, row.raters) == (USUAL.members, USUAL.raters)]
     density = usual[-1].read / usual[-1].voxels
-    exponent = max(slope([float(row.cases) for row in joined], [row.cpu for row in joined]), 1.0)
+    exponent = max(last_slope(joined), 1.0)
     fit = joined[-1].cpu * (CTS / joined[-1].cases) ** exponent
     text += (
         f"\nThe files would be {CTS * density * USUAL.voxels / TIB:.0f} TiB: {CORES} cores read "
