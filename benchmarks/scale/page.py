@@ -91,9 +91,9 @@ def many_cases(joined: list[Joined], kept: int) -> str:
             f"| {row.cases} | {row.kept / MIB:.0f} MiB | {row.table / MIB:.1f} MiB | {row.cpu:.1f} s | "
             f"{row.memory / MIB:.0f} MiB | {row.calibration / MIB:.2f} MiB |\n"
         )
-    return (
-        text
-        + f"\nFrom {joined[-2].cases} to {joined[-1].cases} the seconds grow with the {last_slope(joined):.2f}th power.\n"
+    before, after = joined[-2:]
+    return text + (
+        f"\nFrom {before.cases} to {after.cases} the seconds grow with the {last_slope(joined):.2f}th power.\n"
     )
 
 
@@ -120,11 +120,11 @@ def billion(large: Large) -> str:
 def extrapolated(rows: list[Measured], joined: list[Joined], kept: int, large: Large) -> str:
     """Write what the lines say of many CTs, and what would break first."""
     text = (
-        f"## {CTS:,} CTs\n\nOf 512×512×300 voxels, {USUAL.members} members, {USUAL.raters} raters, by the lines "
-        "above. The measured cases are at most 43 % of that size; the fit to a billion voxels took "
-        "{large.cpu / len(large.finished):.1f} s for each CT.\n\n"
-        f"| | one CT | memory of a worker above what Python takes | {CTS:,} CTs, one core | {CORES} cores "
-        f"|\n|---|---:|---:|---:|---:|\n"
+        f"## {CTS:,} CTs\n\nOf 512×512×300 voxels, {USUAL.members} members, {USUAL.raters} raters, by the lines above. "
+        "The measured cases are at most 43 % of that size; the fit to a billion voxels took "
+        f"{large.cpu / len(large.finished):.1f} s for each CT.\n\n"
+        f"| | one CT | memory of a worker above what Python takes | {CTS:,} CTs, one core | {CORES} cores |\n"
+        "|---|---:|---:|---:|---:|\n"
     )
     for step in STEPS:
         one = seconds(rows, step).at(USUAL)
