@@ -123,7 +123,7 @@ def test_a_missing_roi_is_warned_of():
 def saved(calibration, tmp_path, **changes):
     path = tmp_path / "c.json"
     calibration.save(path)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content.update(changes)
     path.write_text(json.dumps(content))
     return path
@@ -137,7 +137,7 @@ def test_a_newer_schema_is_refused(calibration, tmp_path):
 
 def test_a_file_of_version_3_is_read_and_has_no_rater_field(calibration, tmp_path):
     path = saved(calibration, tmp_path, schema_version=3)
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     del content["rater_field"]
     path.write_text(json.dumps(content))
     loaded = tt.load_calibration(path)

@@ -102,14 +102,14 @@ def test_the_method_is_that_of_the_map(fitted):
 @pytest.mark.parametrize(("method", "candidates"), [("conditional", conditional_candidates), ("auto", all_candidates)])
 def test_the_selection_is_in_the_file(fitted, method, candidates, tmp_path):
     fitted[method].save(tmp_path / "c.json")
-    found = json.loads((tmp_path / "c.json").read_text())["selection"]
+    found = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["selection"]
     assert [one["name"] for one in found["candidates"]] == [one.name for one in candidates()]
     assert found["chosen"] in [one["name"] for one in found["candidates"]]
     assert found["n_patients"] == 5
     chosen = next(one for one in found["candidates"] if one["name"] == found["chosen"])
     assert chosen["penalised"] == min(one["penalised"] for one in found["candidates"])
     assert chosen["criterion"] < 1
-    assert "case0" not in (tmp_path / "c.json").read_text()
+    assert "case0" not in (tmp_path / "c.json").read_text(encoding="utf-8")
 
 
 def test_other_methods_have_no_selection(cases):

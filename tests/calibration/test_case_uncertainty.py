@@ -234,7 +234,7 @@ def test_it_warns_as_apply_does(fitted):
 
 def test_a_file_whose_draws_are_of_another_kind_is_refused(fitted, tmp_path):
     fitted.save(tmp_path / "c.json")
-    content = json.loads((tmp_path / "c.json").read_text())
+    content = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     content["uncertainty"]["replicates"][1] = json.loads(offset(0.0).model_dump_json())
     (tmp_path / "c.json").write_text(json.dumps(content))
     with pytest.raises(CalibrationError, match="of another kind than the map itself"):

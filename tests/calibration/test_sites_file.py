@@ -26,7 +26,7 @@ def write(path, content):
 
 
 def read(path):
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     del content["sha256"]
     return content
 
@@ -206,5 +206,5 @@ def test_a_table_that_cannot_be_written_leaves_what_was_there(cases, path, monke
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OutputError, match="No space left"):
         tt.save_table(tt.tabulate(cases), path)
-    assert path.read_text() == "precious"
+    assert path.read_text(encoding="utf-8") == "precious"
     assert [file.name for file in path.parent.iterdir()] == [path.name]

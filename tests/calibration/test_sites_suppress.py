@@ -99,7 +99,7 @@ def test_nothing_of_a_single_case_is_in_the_file(tmp_path):
     cases = [make_case(k, foreground=("tumour",)) for k in range(6)]
     table = tt.tabulate(cases)
     tt.save_table(tt.suppress(table, 3), tmp_path / "a.table")
-    text = (tmp_path / "a.table").read_text()
+    text = (tmp_path / "a.table").read_text(encoding="utf-8")
     for record in table.records:
         assert record.histogram_sha256 not in text
     assert '"cases": []' in text

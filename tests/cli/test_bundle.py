@@ -97,13 +97,13 @@ def test_settings_end_in_the_bundle(run, trained, files):
     out = files.root / "b"
     given = ("--folds", "0", "--orientation", "RAS", "--margin", "12", "--no-mirroring", "--names", "p,q", "--strip")
     assert run(*creation(trained, out, *given, "--structure", "a lesion", "--name", "n")).code == 0
-    content = json.loads((out / "bundle.json").read_text())
+    content = json.loads((out / "bundle.json").read_text(encoding="utf-8"))
     assert content["members"][1]["name"] == "q"
     assert content["members"][0]["folds"] == [0]
     assert (content["orientation"], content["mirroring"], content["roi"]["margin"]) == ("RAS", False, 12)
     assert (content["name"], content["structure"]) == ("n", "a lesion")
     assert run(*creation(trained, files.root / "c", "--orientation", "stored")).code == 0
-    assert json.loads((files.root / "c" / "bundle.json").read_text())["orientation"] is None
+    assert json.loads((files.root / "c" / "bundle.json").read_text(encoding="utf-8"))["orientation"] is None
 
 
 def test_networks_run_from_the_command_line_and_their_output_stays_out_of_ours(process, bundle, files):

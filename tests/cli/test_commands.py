@@ -165,7 +165,7 @@ def test_outside_the_roi_the_response_is_exactly_0(run, files, write_image):
 def test_apply_tells_a_machine_what_it_wrote(run, files):
     told = json.loads(run("apply", files.calibration, *files.predicted, "--out", files.root / "r", "--json").out)
     maps = [str(files.root / "r" / f"{case}.nii.gz") for case in CASES]
-    volumes = json.loads((files.root / "r" / "volumes.json").read_text())["cases"]
+    volumes = json.loads((files.root / "r" / "volumes.json").read_text(encoding="utf-8"))["cases"]
     assert list(volumes) == list(CASES)
     assert told == {"written": maps, "volumes": volumes, "skipped": {}, "flags": {}}
 
@@ -174,7 +174,7 @@ def test_apply_says_how_sure_the_volumes_are(run, files):
     done = run("apply", files.calibration, *files.predicted, "--out", files.root / "r", "--uncertainty")
     assert done.code == 0
     assert done.out == f"wrote 5 response maps, each with a lower and an upper one, into {files.root / 'r'}\n"
-    volumes = json.loads((files.root / "r" / "volumes.json").read_text())["cases"]
+    volumes = json.loads((files.root / "r" / "volumes.json").read_text(encoding="utf-8"))["cases"]
     for case in CASES:
         response = read(files.root / "r" / f"{case}.nii.gz")
         lower, upper = (read(files.root / "r" / name / f"{case}.nii.gz") for name in ("lower", "upper"))
@@ -234,7 +234,7 @@ def predict_nothing(softmax):
 
 
 def flags_of(folder):
-    return json.loads((folder / "flags.json").read_text())
+    return json.loads((folder / "flags.json").read_text(encoding="utf-8"))
 
 
 def test_apply_writes_which_cases_are_unlike_those_of_the_fit(run, files):
@@ -269,7 +269,7 @@ def test_a_flagged_case_is_named_everywhere(run, files):
 
 
 def test_an_older_calibration_says_that_it_knows_little_of_its_cases(run, files):
-    content = json.loads(files.calibration.read_text())
+    content = json.loads(files.calibration.read_text(encoding="utf-8"))
     del content["guard"]
     (files.root / "old.json").write_text(json.dumps(content | {"schema_version": 2}))
     for member in ("a", "b"):
@@ -285,14 +285,14 @@ def test_evaluate_writes_scores_that_can_be_recomputed(run, files):
     given = ("--calibration", files.calibration, "--repeats", 20, "--out", files.root / "scores")
     done = run("evaluate", *files.drawn, *files.predicted, *given)
     assert done.code == 0
-    with (files.root / "scores" / "scores.csv").open(newline="") as stream:
+    with (files.root / "scores" / "scores.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["case"], row["prediction"]) for row in rows] == [(c, p) for c in CASES for p in ("raw", "calibrated")]
     assert {row["flags"] for row in rows} == {"0"}
     for row in rows[::2]:
         error = np.mean((mean_probability(files, row["case"]) - mean_response(files, row["case"])) ** 2)
         assert float(row["mse"]) == pytest.approx(error, rel=1e-5)
-    summary = json.loads((files.root / "scores" / "summary.json").read_text())
+    summary = json.loads((files.root / "scores" / "summary.json").read_text(encoding="utf-8"))
     assert (summary["n_cases"], summary["n_cases_seen_by_the_fit"]) == (5, 5)
     assert "warning: the calibration was fitted on 5 of these cases" in done.err
     assert f"wrote {files.root / 'scores' / 'scores.csv'}\n" in done.out
@@ -302,7 +302,7 @@ def test_evaluate_shows_every_column_in_80(run, files, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     given = ("--calibration", files.calibration, "--repeats", 20, "--out", files.root / "scores")
     done = run("evaluate", *files.drawn, *files.predicted, *given)
-    summary = json.loads((files.root / "scores" / "summary.json").read_text())
+    summary = json.loads((files.root / "scores" / "summary.json").read_text(encoding="utf-8"))
     (line,) = [line for line in done.out.splitlines() if "MSE to response" in line]
     mse = summary["scores"]["mse"]
     figures = [mse["predictions"][name]["value"] for name in ("raw", "calibrated")]
@@ -323,7 +323,7 @@ def test_evaluate_tells_a_machine_the_summary(run, files):
     given = ("--repeats", 20, "--seed", 3, "--out", files.root / "scores", "--json")
     told = json.loads(run("evaluate", *files.drawn, *files.predicted, *given).out)
     assert told.pop("skipped") == {}
-    assert told == json.loads((files.root / "scores" / "summary.json").read_text())
+    assert told == json.loads((files.root / "scores" / "summary.json").read_text(encoding="utf-8"))
     assert told["bootstrap"]["seed"] == 3
 
 

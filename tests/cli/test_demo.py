@@ -67,14 +67,18 @@ def test_the_demo_goes_from_ct_to_scores_and_resumes(phantoms, ensemble, tmp_pat
         # Four phantoms are segmented to calibrate and score; the two of the test half are predicted from their CT.
         assert [member.n_asked for member in ensemble.members] == [6, 6]
     data = out / "cohort-seed-0-cases-4"
-    tested = {row.split(",")[0] for row in (data / "cases.csv").read_text().splitlines() if row.endswith(",test")}
+    tested = {
+        row.split(",")[0]
+        for row in (data / "cases.csv").read_text(encoding="utf-8").splitlines()
+        if row.endswith(",test")
+    }
     assert {path.name.removesuffix(".json") for path in (data / "prediction" / "summaries").iterdir()} == tested
     assert len(list((data / "segmentation" / "members" / "a").iterdir())) == 4
     for name in ("responses", "levels", "rois", "summaries"):
         assert len(list((data / "prediction" / name).iterdir())) == 2
-    assert json.loads((out / "calibration.json").read_text())["map"]["method"] == "temperature"
+    assert json.loads((out / "calibration.json").read_text(encoding="utf-8"))["map"]["method"] == "temperature"
     for name, protocol in (("pdacvi", "pdacvi-official"), ("response", "response")):
-        summary = json.loads((out / "scores" / name / "summary.json").read_text())
+        summary = json.loads((out / "scores" / name / "summary.json").read_text(encoding="utf-8"))
         assert (summary["protocol"], summary["n_cases"]) == (protocol, 2)
     assert (out / "case.png").is_file()
     assert "responses, agreement levels, ROIs and summaries of 2 cases" in said.out
@@ -125,7 +129,7 @@ def test_the_simulated_demo_runs_the_main_job_and_names_its_files(phantoms, tmp_
         "report.html",
     ]
     for name, score in (("pdacvi", "dsc_staple"), ("response", "mse")):
-        summary = json.loads((out / "scores" / name / "summary.json").read_text())
+        summary = json.loads((out / "scores" / name / "summary.json").read_text(encoding="utf-8"))
         assert summary["n_cases"] == 2
         assert summary["n_cases_seen_by_the_fit"] == 0
         assert set(summary["scores"][score]["predictions"]) == {"raw", "calibrated"}
@@ -143,7 +147,7 @@ def test_the_simulated_demo_runs_the_main_job_and_names_its_files(phantoms, tmp_
     assert "TwinTrack on CT phantoms" in report
     again = run_demo(out, capsys, "--simulated")
     assert "using the phantoms of an earlier run" in again.err
-    assert json.loads((out / "scores" / "response" / "summary.json").read_text()) == summary
+    assert json.loads((out / "scores" / "response" / "summary.json").read_text(encoding="utf-8")) == summary
     assert (out / "case.png").read_bytes() == picture
     assert (out / "report.html").read_text(encoding="utf-8") == report
 

@@ -27,7 +27,7 @@ def evaluated(run, files, *arguments, out):
 
 
 def rows_of(folder):
-    with (folder / "scores.csv").open(newline="") as stream:
+    with (folder / "scores.csv").open(newline="", encoding="utf-8") as stream:
         return {(row["case"], row["prediction"]): row for row in csv.DictReader(stream)}
 
 

@@ -39,11 +39,11 @@ def test_masks_from_members(process, run, files, fitted):
     names = ("mask_01.nii.gz", "mask_02.nii.gz", "mask_03.nii.gz", "masks.json")
     wanted = {f"masks/{case}/{name}" for case in CASES for name in names}
     assert files.new_since(before) == wanted | {"masks/flags.json"}
-    assert json.loads((out / "flags.json").read_text())["flags"] == {}
+    assert json.loads((out / "flags.json").read_text(encoding="utf-8"))["flags"] == {}
     assert run("apply", fitted, *files.predicted, "--out", files.root / "r").code == 0
     for case in CASES:
         response = read(files.root / "r" / f"{case}.nii.gz")
-        volumes = json.loads((out / case / "masks.json").read_text())["volumes_mm3"]
+        volumes = json.loads((out / case / "masks.json").read_text(encoding="utf-8"))["volumes_mm3"]
         for name in names[:3]:
             image = sitk.ReadImage(str(out / case / name))
             template = sitk.ReadImage(str(files.npz("a", case).with_suffix(".nii.gz")))

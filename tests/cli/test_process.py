@@ -216,13 +216,13 @@ def no_calibration(path):
 
 
 def decreasing(path):
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["map"]["response"] = content["map"]["response"][::-1]
     path.write_text(json.dumps(content))
 
 
 def from_the_future(path):
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"schema_version": 99}))
 
 
 def code(path):

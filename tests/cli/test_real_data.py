@@ -15,7 +15,7 @@ def nodules(data_dir, tmp_path):
     """Options that name eight nodules to calibrate on and four to test on, and their rows."""
     if not (data_dir / "lidc2d_predictions").is_dir():
         pytest.skip(f"no predictions for real nodules at {data_dir / 'lidc2d_predictions'}")
-    with (data_dir / "lidc2d" / "cases.csv").open(newline="") as stream:
+    with (data_dir / "lidc2d" / "cases.csv").open(newline="", encoding="utf-8") as stream:
         listed = list(csv.DictReader(stream))
     rows = [
         row for split, n in (("calibration", 8), ("test", 4)) for row in [r for r in listed if r["split"] == split][:n]
@@ -51,9 +51,9 @@ def test_a_calibration_of_real_radiologists_scores_unseen_nodules(run, nodules, 
     assert "chosen: " in done.out
     more = ("--split", "test", "--calibration", calibration, "--repeats", 50, "--out", scores)
     assert run("evaluate", *given, *more).code == 0
-    summary = json.loads((scores / "summary.json").read_text())
+    summary = json.loads((scores / "summary.json").read_text(encoding="utf-8"))
     assert (summary["n_cases"], summary["n_cases_seen_by_the_fit"]) == (4, 0)
-    with (scores / "scores.csv").open(newline="") as stream:
+    with (scores / "scores.csv").open(newline="", encoding="utf-8") as stream:
         found = {(row["case"], row["prediction"]): row for row in csv.DictReader(stream)}
     for row in rows[8:]:
         case = row["case"]
@@ -70,7 +70,7 @@ def test_raters_the_list_promises_and_who_are_missing_stop_the_work(run, nodules
     given, rows = nodules
     path = tmp_path / "cases.csv"
     wrong = f"{rows[2]['case']},{rows[2]['patient']},{rows[2]['raters']}"
-    path.write_text(path.read_text().replace(wrong, f"{wrong[:-1]}9"))
+    path.write_text(path.read_text(encoding="utf-8").replace(wrong, f"{wrong[:-1]}9"))
     done = run("inspect", *given)
     assert done.code == 1
     assert f"{rows[2]['case']}: the list of cases says 9 raters; found are {rows[2]['raters']}: 1, 2" in done.err

@@ -95,7 +95,7 @@ def test_an_interrupt_keeps_the_finished_maps_and_no_part_of_another(start, file
     assert written == [f"c{number:03}.nii.gz" for number in range(1, len(written) + 1)]
     assert 1 <= len(written) < N_CASES
     assert files.new_since(before) == {f"r/{name}" for name in (*written, "flags.json", "volumes.json")}
-    checked = [f"{case}.nii.gz" for case in json.loads((out / "flags.json").read_text())["checked"]]
+    checked = [f"{case}.nii.gz" for case in json.loads((out / "flags.json").read_text(encoding="utf-8"))["checked"]]
     assert checked in (written, written[:-1])  # it may end between a map and the note of it
     assert len({(out / name).read_bytes() for name in written}) == 1
     assert sitk.GetArrayFromImage(sitk.ReadImage(str(out / written[-1]))).shape == (48, 160, 160)

@@ -53,7 +53,7 @@ def test_further_predictions_of_all_structures_are_scored_beside_the_first(study
     given = ["--structures", "kidney=1,liver=2", "--repeats", "5", "--ceiling", "--predictions", str(study / "other")]
     assert run(study, "--protocol", "curvas-2024-corrected", *given) == 0
     assert "other − raw" in capsys.readouterr().out
-    with (study / "out" / "scores.csv").open(newline="") as stream:
+    with (study / "out" / "scores.csv").open(newline="", encoding="utf-8") as stream:
         rows = {(row["case"], row["prediction"]): {**row, "prediction": ""} for row in csv.DictReader(stream)}
     assert len(rows) == 2 * 5
     for case in ("c1", "c2"):

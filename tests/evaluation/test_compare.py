@@ -113,10 +113,10 @@ def test_evaluations_are_read_back(evaluations):
         "comparison.json",
         "comparison.md",
     }
-    with (evaluations / "out" / "ranking.csv").open(newline="") as stream:
+    with (evaluations / "out" / "ranking.csv").open(newline="", encoding="utf-8") as stream:
         assert next(csv.DictReader(stream))["entry"] == "isotonic/calibrated"
-    assert json.loads((evaluations / "out" / "comparison.json").read_text())["ranking"] == found.ranking
-    assert "| isotonic/calibrated | 1 |" in (evaluations / "out" / "comparison.md").read_text()
+    assert json.loads((evaluations / "out" / "comparison.json").read_text(encoding="utf-8"))["ranking"] == found.ranking
+    assert "| isotonic/calibrated | 1 |" in (evaluations / "out" / "comparison.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_cannot_be_compared_is_refused(evaluations, folders, message):
 
 def test_an_evaluation_without_predictions_is_refused(evaluations):
     scores = evaluations / "isotonic" / "scores.csv"
-    scores.write_text(scores.read_text().splitlines()[0] + "\n")
+    scores.write_text(scores.read_text(encoding="utf-8").splitlines()[0] + "\n")
     with pytest.raises(InputError, match="holds no scores of a prediction"):
         read_entries([evaluations / "isotonic", evaluations / "temperature"])
 

@@ -120,12 +120,12 @@ def test_bad_cases_stop_or_are_skipped(cases):
 def test_files_hold_what_was_found(cases, tmp_path):
     found = tt.evaluate(cases, calibration=tt.fit(cases, method="isotonic"), repeats=5)
     scores, summary = write_evaluation(found, tmp_path / "new" / "folder")
-    with scores.open(newline="") as stream:
+    with scores.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 12
     assert {row["prediction"] for row in rows} == {"raw", "calibrated"}
     assert all(math.isfinite(float(row[score.name])) for row in rows for score in SCORES)
-    assert json.loads(summary.read_text()) == found.summary
+    assert json.loads(summary.read_text(encoding="utf-8")) == found.summary
     assert sorted(path.name for path in scores.parent.iterdir()) == ["scores.csv", "summary.json"]
 
 

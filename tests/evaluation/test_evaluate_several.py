@@ -152,7 +152,10 @@ def test_workers_give_the_same(cases, fitted):
 def test_comparisons_read_every_prediction(cases, fitted, tmp_path):
     write_evaluation(tt.evaluate(cases, calibration=fitted, ceiling=True, repeats=5), tmp_path / "all")
     assert [one.name for one in read_entries([tmp_path / "all"])] == [f"all/{name}" for name in ("raw", *METHODS)]
-    assert json.loads((tmp_path / "all" / "summary.json").read_text())["n_cases_seen_by_each_fit"]["beta"] == 4
+    assert (
+        json.loads((tmp_path / "all" / "summary.json").read_text(encoding="utf-8"))["n_cases_seen_by_each_fit"]["beta"]
+        == 4
+    )
 
 
 @pytest.mark.parametrize("name", ["raw", "human", "a/b", "", " ", "a_vs_others"])

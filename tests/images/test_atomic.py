@@ -22,7 +22,7 @@ def test_the_temporary_is_hidden_beside_the_target_and_keeps_the_whole_ending(tm
         first.write_text("1")
         second.write_text("2")
         assert not target.exists()
-    assert target.read_text() == "1"  # the outer one is renamed last
+    assert target.read_text(encoding="utf-8") == "1"  # the outer one is renamed last
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -34,7 +34,7 @@ def test_whatever_is_raised_the_old_file_stays_and_nothing_else(tmp_path: Path, 
         temporary.write_text("new")
         raise error
     assert list(tmp_path.iterdir()) == [target]
-    assert target.read_text() == "old"
+    assert target.read_text(encoding="utf-8") == "old"
 
 
 def test_a_refusal_of_the_system_names_the_file_and_the_reason(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "real" / "a.txt")
     write_text(link, "new")
     assert link.is_symlink()
-    assert (tmp_path / "real" / "a.txt").read_text() == "new"
+    assert (tmp_path / "real" / "a.txt").read_text(encoding="utf-8") == "new"
 
 
 def test_very_long_names_are_written(tmp_path: Path) -> None:

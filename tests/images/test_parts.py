@@ -172,7 +172,7 @@ def test_a_part_that_fails_leaves_the_old_file(tmp_path: Path, ending: str, erro
     with pytest.raises(type(error)):
         write_parts(path, VolumeParts(parts(), grid, "mine"))  # type: ignore[arg-type]
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 @pytest.mark.parametrize(("name", "said"), [("a.txt", "known endings"), ("a.tif", "is not written")])

@@ -289,7 +289,7 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(
     assert all(line.startswith("refused: ") for line in said)
     assert "Traceback" not in result.stderr  # the NIfTI library prints a line of its own
     assert sorted(folder.iterdir()) == sorted(paths)
-    assert {path.read_text() for path in paths} == {"old"}
+    assert {path.read_text(encoding="utf-8") for path in paths} == {"old"}
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".seg.nrrd"])

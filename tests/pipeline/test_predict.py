@@ -78,7 +78,7 @@ def test_the_maps_agree_with_each_other_and_with_the_summary(cts, segmenter, cal
 
 def test_the_summary_says_what_was_used(cts, segmenter, calibration, tmp_path):
     run(cts, segmenter, calibration, tmp_path)
-    stored = json.loads((tmp_path / "summaries" / "c1.json").read_text())
+    stored = json.loads((tmp_path / "summaries" / "c1.json").read_text(encoding="utf-8"))
     assert stored["input"]["name"] == "c1.mha"
     assert stored["input"]["sha256"] == cts[0].sha256()
     assert stored["bundle"] == {"name": "test", "sha256": segmenter.bundle.sha256}

@@ -165,8 +165,8 @@ def test_the_bundle_is_whole_and_carries_calibration_and_training(trained, world
     assert loaded.bundle.roi == ROI
     assert loaded.bundle.mirroring is False
     assert loaded.bundle.intended_use == INTENDED_USE
-    assert json.loads((tmp_path / "out" / "bundle.json").read_text())["training"] == REPORT
-    assert (tmp_path / "out" / "MODEL_CARD.md").read_text() == "what it is"
+    assert json.loads((tmp_path / "out" / "bundle.json").read_text(encoding="utf-8"))["training"] == REPORT
+    assert (tmp_path / "out" / "MODEL_CARD.md").read_text(encoding="utf-8") == "what it is"
     assert made.networks.report == REPORT
     assert tt.load_calibration(loaded.calibration_path) == made.calibration
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.md", "out", "work"]

@@ -248,7 +248,7 @@ def test_counted_patterns_need_an_iteration():
 
 
 def test_the_benchmark_counts_the_same_voxels(golden_dir):
-    official = json.loads((golden_dir / "official.json").read_text())
+    official = json.loads((golden_dir / "official.json").read_text(encoding="utf-8"))
     files = sorted(golden_dir.glob("*.npz"))
     assert len(files) >= 10
     for file in files:

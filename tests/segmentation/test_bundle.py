@@ -39,7 +39,7 @@ def test_what_is_written_is_what_is_read(folder):
 
 
 def test_the_defaults_are_those_that_are_documented(folder):
-    content = json.loads((folder / "bundle.json").read_text())
+    content = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
     assert content["schema_version"] == 1
     assert content["roi"] == {"margin": 30.0, "smallest": 1000.0, "keep": 0.1}
     assert content["orientation"] is None
@@ -132,7 +132,7 @@ def test_precomputed_members_alone_need_no_foreground():
 
 def test_what_is_wrong_in_the_file_is_said_in_words(folder):
     path = folder / "bundle.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**content, "orientation": "XYZ", "step": 7}))
     with pytest.raises(ModelError) as error:
         load_bundle(folder)

@@ -169,12 +169,12 @@ def test_a_folder_with_something_in_it_is_not_replaced(tmp_path, result_folder):
     out.mkdir()
     member = result_folder("x")
     create_bundle(out, members=[member], foreground=["tumour"])  # an empty folder may be there
-    before = json.loads((out / "bundle.json").read_text())
+    before = json.loads((out / "bundle.json").read_text(encoding="utf-8"))
     with pytest.raises(OutputError, match=r"exists and holds bundle\.json"):
         create_bundle(out, members=[member], foreground=["tumour"])
     with pytest.raises(OutputError, match="not an empty folder"):
         create_bundle(member, members=[member], foreground=["tumour"])
-    assert json.loads((out / "bundle.json").read_text()) == before
+    assert json.loads((out / "bundle.json").read_text(encoding="utf-8")) == before
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_each_case_has_its_maps_roi_and_record(cts, segmenter, tmp_path):
         assert written.array.dtype == np.float32
         assert written.grid.difference(expected.grid) is None
     np.testing.assert_array_equal(read_volume(out / "rois" / "c1.nii.gz").array, expected.whole(expected.roi).array)
-    record = json.loads((out / "segmentations" / "c1.json").read_text())
+    record = json.loads((out / "segmentations" / "c1.json").read_text(encoding="utf-8"))
     assert record == json.loads(json.dumps(records[1]))
     assert record["case"] == "c1"
     assert record["ct"] == "c1.nii.gz"

@@ -79,7 +79,7 @@ def test_a_missing_checkpoint_is_found(bundle):
 
 
 def test_weights_of_other_plans_are_found(bundle):
-    plans = json.loads((bundle / "member_1/plans.json").read_text())
+    plans = json.loads((bundle / "member_1/plans.json").read_text(encoding="utf-8"))
     configuration = next(iter(plans["configurations"].values()))
     configuration["architecture"]["arch_kwargs"]["features_per_stage"] = [6, 12]
     (bundle / "member_1/plans.json").write_text(json.dumps(plans))

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, coarse: dict[str, Any]) -> 
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "cases.csv").open(newline="") as stream:
+    with (folder / "cases.csv").open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -59,7 +59,7 @@ def test_one_rater_is_missing_in_some_cases_but_not_in_most(folder: Path) -> Non
 
 def test_predictions_are_those_of_nnunet(folder: Path) -> None:
     member = folder / "members" / "member_1"
-    described = json.loads((member / "dataset.json").read_text())
+    described = json.loads((member / "dataset.json").read_text(encoding="utf-8"))
     assert described["labels"] == {"background": 0, "tumour": 1}
     assert described["file_ending"] == ".nii.gz"
     with np.load(member / "case_001.npz", allow_pickle=False) as archive:

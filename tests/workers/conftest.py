@@ -86,10 +86,10 @@ def cluster(folder: Path, *worker_options: str, failures: int = 1) -> Iterator[s
             stack.callback(running.wait)
             stack.callback(running.terminate)
         deadline = time.monotonic() + 60
-        while not (file.exists() and file.read_text().endswith("}")):  # it is not written at once
-            assert time.monotonic() < deadline, (folder / "log").read_text()
+        while not (file.exists() and file.read_text(encoding="utf-8").endswith("}")):  # it is not written at once
+            assert time.monotonic() < deadline, (folder / "log").read_text(encoding="utf-8")
             time.sleep(0.05)
-        yield json.loads(file.read_text())["address"]
+        yield json.loads(file.read_text(encoding="utf-8"))["address"]
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,7 @@ def children(process):
 
 def alive(process):
     stat = Path(f"/proc/{process}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    return stat.exists() and stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes by /proc")
@@ -174,4 +174,6 @@ def test_an_interrupt_leaves_whole_maps_and_no_process(given, cases, tmp_path, n
     assert not list(out.glob(".*"))
     written = sorted(out.glob("c*.nii.gz"))
     assert len({path.read_bytes() for path in written}) == 1
-    assert set(json.loads((out / "volumes.json").read_text())["cases"]) <= {path.name[:3] for path in written}
+    assert set(json.loads((out / "volumes.json").read_text(encoding="utf-8"))["cases"]) <= {
+        path.name[:3] for path in written
+    }

@@ -56,7 +56,9 @@ def slurm(tmp_path):
         (folder / name).chmod(0o755)
     yield folder
     for path in folder.glob("pid-*"):
-        subprocess.run(["kill", "--", f"-{path.read_text().strip()}"], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["kill", "--", f"-{path.read_text(encoding='utf-8').strip()}"], check=False, stderr=subprocess.DEVNULL
+        )
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_the_recipe_for_slurm_runs_as_it_is_printed(slurm, study):
     assert len(list(slurm.glob("cancelled-*"))) == 20
     assert len(re.findall(r"Start worker at: +'?tcp://127\.0\.0\.1:", said)) == said.count("Start worker at") == 2
     for line in ("-p PARTITION", "-n 1", "--cpus-per-task=1", "--mem=6G", "-t 01:00:00"):
-        assert f"#SBATCH {line}\n" in (slurm / "job-1" / "script").read_text()
-    assert "--nthreads 1 --memory-limit 5.59GiB" in (slurm / "job-1" / "script").read_text()
+        assert f"#SBATCH {line}\n" in (slurm / "job-1" / "script").read_text(encoding="utf-8")
+    assert "--nthreads 1 --memory-limit 5.59GiB" in (slurm / "job-1" / "script").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs bash")

@@ -305,7 +305,7 @@ def test_a_file_without_a_guard_is_still_read(fitted, tmp_path):
 def test_a_broken_guard_is_refused(fitted, tmp_path):
     path = tmp_path / "c.json"
     fitted.save(path)
-    path.write_text(path.read_text().replace('"measured": true', '"measured": "maybe"', 1))
+    path.write_text(path.read_text(encoding="utf-8").replace('"measured": true', '"measured": "maybe"', 1))
     with pytest.raises(CalibrationError, match=r"guard\.cases\.0\.measured"):
         tt.load_calibration(path)
 

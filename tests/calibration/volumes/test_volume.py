@@ -173,7 +173,10 @@ OLDER = {1: None, 2: {"ratios": [[0.5, 1.0], [0.9, 1.1]] * 3}}
 @pytest.mark.parametrize("version", OLDER)
 def test_a_file_of_an_older_version_is_still_read_and_gives_no_interval(cases, tmp_path, version):
     tt.fit(cases, method="isotonic").save(tmp_path / "old.json")
-    content = json.loads((tmp_path / "old.json").read_text()) | {"volume": OLDER[version], "schema_version": version}
+    content = json.loads((tmp_path / "old.json").read_text(encoding="utf-8")) | {
+        "volume": OLDER[version],
+        "schema_version": version,
+    }
     if OLDER[version] is None:
         del content["volume"]
     (tmp_path / "old.json").write_text(json.dumps(content))
@@ -193,7 +196,7 @@ def test_a_file_of_an_older_version_is_still_read_and_gives_no_interval(cases, t
 def test_the_scores_are_saved_without_names_and_read_back(cases, tmp_path):
     fitted = tt.fit(cases, method="isotonic")
     fitted.save(tmp_path / "c.json")
-    text = (tmp_path / "c.json").read_text()
+    text = (tmp_path / "c.json").read_text(encoding="utf-8")
     assert "case0" not in text
     assert tt.load_calibration(tmp_path / "c.json").volume == fitted.volume
 
@@ -211,7 +214,7 @@ def test_the_scores_are_saved_without_names_and_read_back(cases, tmp_path):
 )
 def test_a_broken_volume_is_refused(cases, tmp_path, volume, where):
     tt.fit(cases, method="isotonic").save(tmp_path / "c.json")
-    content = json.loads((tmp_path / "c.json").read_text()) | {"volume": volume}
+    content = json.loads((tmp_path / "c.json").read_text(encoding="utf-8")) | {"volume": volume}
     (tmp_path / "c.json").write_text(json.dumps(content))
     with pytest.raises(CalibrationError, match=rf"not a valid calibration: volume\.{where}"):
         tt.load_calibration(tmp_path / "c.json")

@@ -48,7 +48,7 @@ def test_what_is_written(calibration, cohort, tmp_path):
     names = {"mask_01.nii.gz", "mask_02.nii.gz", "mask_03.nii.gz", "masks.json"}
     assert set(tree(tmp_path / "out")) == {f"{c.id}/{name}" for c in cohort for name in names} | {"flags.json"}
     for case, place in zip(cohort, places, strict=True):
-        masks, record = masks_of(place), json.loads((place / "masks.json").read_text())
+        masks, record = masks_of(place), json.loads((place / "masks.json").read_text(encoding="utf-8"))
         assert record == told[case.id]
         assert (record["schema_version"], record["case"], record["seed"]) == (1, case.id, 0)
         assert record["rater_field"] == {"correlation": 0.25, "length_mm": 3.0}
@@ -89,7 +89,7 @@ def test_over_many_masks_the_frequency_is_the_response(calibration, cohort, tmp_
     # Five standard errors, at each of a thousand voxels.
     assert (np.abs(frequency - response) <= 5 * np.sqrt(response * (1 - response) / 400) + 1e-6).all()
     assert not frequency[roi == 0].any()
-    record = json.loads((place / "masks.json").read_text())
+    record = json.loads((place / "masks.json").read_text(encoding="utf-8"))
     volumes = list(record["volumes_mm3"].values())
     error = np.std(volumes) / np.sqrt(400)
     assert np.mean(volumes) == pytest.approx(record["expected_volume_mm3"], abs=4 * error)
@@ -112,7 +112,10 @@ def test_a_case_has_the_same_masks_whatever_else_is_drawn(calibration, cohort, t
 def test_where_nothing_is_predicted_masks_are_empty(calibration, tmp_path):
     case = tt.Case("c", members=[np.zeros((4, 16, 16), np.float32)] * 2, spacing=(3.0, 0.8, 0.8))
     (place,) = write_masks(calibration, [case], folder=tmp_path / "out", n=2)
-    assert json.loads((place / "masks.json").read_text())["volumes_mm3"] == {"mask_01.nii.gz": 0, "mask_02.nii.gz": 0}
+    assert json.loads((place / "masks.json").read_text(encoding="utf-8"))["volumes_mm3"] == {
+        "mask_01.nii.gz": 0,
+        "mask_02.nii.gz": 0,
+    }
     assert not any(mask.any() for mask in masks_of(place).values())
 
 
@@ -126,7 +129,7 @@ def test_flags_travel_with_the_masks(calibration, cohort, tmp_path):
             n=1,
             on_flagged=lambda case, why: seen.update({case.id: why}),
         )
-    flags = json.loads((tmp_path / "flags.json").read_text())
+    flags = json.loads((tmp_path / "flags.json").read_text(encoding="utf-8"))
     assert flags["checked"] == ["case0", "case9"]
     assert flags["flags"] == {"case9": ["it has 3 members, the fitted cases [2]"]}
     assert seen == {"case9": ("it has 3 members, the fitted cases [2]",)}

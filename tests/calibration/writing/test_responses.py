@@ -59,7 +59,7 @@ def test_an_input_is_not_overwritten(calibration, tmp_path):
 
 
 def volumes_of(folder):
-    content = json.loads((folder / "volumes.json").read_text())
+    content = json.loads((folder / "volumes.json").read_text(encoding="utf-8"))
     assert content.pop("schema_version") == 1
     assert set(content) == {"cases"}
     return content["cases"]

@@ -98,7 +98,7 @@ def written(cases, fitted, tmp_path):
 
 def change(folder, **fields):
     path = folder / "details.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | fields))
 
 
 def refused(folder, match):

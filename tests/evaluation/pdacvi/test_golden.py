@@ -37,7 +37,7 @@ FAILING = {
 @pytest.fixture(scope="module", params=CASES)
 def golden(request, golden_dir):
     """Name, arrays, expected figures, our figures and our warnings."""
-    expected = json.loads((golden_dir / "official.json").read_text())
+    expected = json.loads((golden_dir / "official.json").read_text(encoding="utf-8"))
     assert set(expected) == set(CASES)
     with np.load(golden_dir / f"{request.param}.npz", allow_pickle=False) as arrays:
         case = dict(arrays)

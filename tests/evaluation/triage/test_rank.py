@@ -137,7 +137,7 @@ def test_one_expert_has_no_margin_and_one_member_no_number(calibration, make_cas
     lone = tt.Case("lone", probability=data.members[0], grid=data.grid)
     with pytest.warns(TwinTrackWarning):
         found = rank_cases(calibration, [lone], n_raters=1)
-    (one,) = json.loads(write_worklist(found, tmp_path)[0].read_text())["cases"]
+    (one,) = json.loads(write_worklist(found, tmp_path)[0].read_text(encoding="utf-8"))["cases"]
     assert one["margin_mm3"] == 0
     assert one["priorities"]["members"] is None
     with pytest.warns(TwinTrackWarning), pytest.raises(InputError, match="cannot be ranked by members"):

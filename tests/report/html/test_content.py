@@ -36,14 +36,14 @@ def test_a_folder_that_is_none(tmp_path):
 
 def test_zero_cases(evaluated):
     scores = evaluated / "scores" / "scores.csv"
-    header = scores.read_text().splitlines()[0]
+    header = scores.read_text(encoding="utf-8").splitlines()[0]
     scores.write_text(header + "\n")
     refused(evaluated / "scores", "has scores of no case")
 
 
 def test_an_older_summary(evaluated):
     path = evaluated / "scores" / "summary.json"
-    summary = json.loads(path.read_text())
+    summary = json.loads(path.read_text(encoding="utf-8"))
     del summary["n_patients"], summary["scores"]["mse"]["differences"]
     path.write_text(json.dumps(summary))
     again = r"n_patients: field required \(2 such in all\). Make it again with this version: twintrack evaluate … --out"
@@ -69,7 +69,7 @@ def test_scores_that_are_not_a_table(evaluated):
 
 def test_scores_of_another_evaluation(evaluated):
     path = evaluated / "scores" / "scores.csv"
-    path.write_text(path.read_text().replace("case 0,", "case 9,"))
+    path.write_text(path.read_text(encoding="utf-8").replace("case 0,", "case 9,"))
     refused(evaluated / "scores", r"scores.csv is not the file that .*details.json was written with")
 
 
@@ -86,7 +86,7 @@ def test_a_calibration_that_was_not_evaluated(evaluated):
 
 def test_the_same_calibration_in_another_file_is_the_same(evaluated):
     path = evaluated / "calibration.json"
-    path.write_text(json.dumps(json.loads(path.read_text()), indent=7))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")), indent=7))
     assert read_content(evaluated / "scores", calibration=path).calibration.method == "isotonic"
 
 

@@ -101,7 +101,7 @@ def test_three_sentences_say_what_was_done(outline):
 
 
 def test_scores_are_those_of_the_summary(made, outline):
-    summary = json.loads((made / "scores" / "summary.json").read_text())
+    summary = json.loads((made / "scores" / "summary.json").read_text(encoding="utf-8"))
     dice = summary["scores"]["thresh_dsc"]["predictions"]
     for name in ("raw", "calibrated", "human", "raw_vs_others"):
         assert f"{dice[name]['value']:.3g}" in outline.sections["scores"]
@@ -200,7 +200,7 @@ def test_nothing_half_written_stays(made, tmp_path):
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(OutputError, match="not a regular file"):
         write_report(made / "scores", tmp_path / "folder.html")
-    assert old.read_text() == "old"
+    assert old.read_text(encoding="utf-8") == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.html", "report.html"]
 
 

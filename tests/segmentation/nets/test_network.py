@@ -149,7 +149,7 @@ def test_a_configuration_the_plans_do_not_have_is_refused(folder, checkpoint):
 
 def change_plans(folder, change):
     path = folder / "plans.json"
-    plans = json.loads(path.read_text())
+    plans = json.loads(path.read_text(encoding="utf-8"))
     change(plans, plans["configurations"]["3d_fullres"])
     path.write_text(json.dumps(plans))
 

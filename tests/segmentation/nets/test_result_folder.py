@@ -27,7 +27,7 @@ def add(folder, fold, name="checkpoint_final.pth"):
 
 
 def change(path, **changes):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}))
 
 
 def folds(found):
@@ -103,7 +103,7 @@ def test_networks_of_several_channels_are_refused(folder, channels):
 
 
 def test_the_old_name_of_the_channels_is_known(folder):
-    content = json.loads((folder / "dataset.json").read_text())
+    content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     content["modality"] = content.pop("channel_names")
     (folder / "dataset.json").write_text(json.dumps(content))
     assert len(open_result_folder(folder).checkpoints) == 3

@@ -31,11 +31,13 @@ def test_the_coarse_network_gets_whole_cts_and_the_region(cases, tmp_path):
     assert coarse.name == "Dataset001_region"
     assert_array_equal(voxels(raw / "imagesTr" / "case_0_0000.nii.gz"), case.image.array)
     assert_array_equal(voxels(raw / "labelsTr" / "case_0.nii.gz"), case.region.array)
-    about = json.loads((raw / "dataset.json").read_text())
+    about = json.loads((raw / "dataset.json").read_text(encoding="utf-8"))
     assert about["labels"] == {"background": 0, "region": 1}
     assert about["numTraining"] == 2
     assert about["channel_names"] == {"0": "CT"}
-    splits = json.loads((coarse.folder / "preprocessed" / coarse.name / "splits_final.json").read_text())
+    splits = json.loads(
+        (coarse.folder / "preprocessed" / coarse.name / "splits_final.json").read_text(encoding="utf-8")
+    )
     assert splits == [{"train": ["case_0"], "val": ["case_1"]}]
 
 
@@ -92,7 +94,9 @@ def test_what_an_earlier_run_left_is_not_learnt_from(cases, tmp_path):
 
 def test_with_no_case_held_out_nnunet_watches_those_it_learns_from(cases, tmp_path):
     coarse, _ = write([cases(0), cases(1)], tmp_path)
-    (split,) = json.loads((coarse.folder / "preprocessed" / coarse.name / "splits_final.json").read_text())
+    (split,) = json.loads(
+        (coarse.folder / "preprocessed" / coarse.name / "splits_final.json").read_text(encoding="utf-8")
+    )
     assert split["train"] == split["val"] == ["case_0", "case_1"]
 
 

@@ -44,7 +44,9 @@ def train_job(data, preset, tmp_path, *, seed=1, role="fine", name="net", **more
 
 
 def plans_of(data, preset):
-    return json.loads((data.folder / "preprocessed" / data.name / f"{preset.plans_name}.json").read_text())
+    return json.loads(
+        (data.folder / "preprocessed" / data.name / f"{preset.plans_name}.json").read_text(encoding="utf-8")
+    )
 
 
 def weights(folder):
@@ -74,7 +76,7 @@ def test_a_small_network_is_planned_prepared_trained_and_runs(datasets, preset, 
     assert [(event.epoch, event.epochs) for event in events if event.epoch] == [(k, 6) for k in range(1, 7)]
     losses = [event.loss for event in events if event.epoch]
     assert losses[-1] < losses[0] - 0.3
-    assert json.loads((tmp_path / "net" / "done.json").read_text()) == "abc"
+    assert json.loads((tmp_path / "net" / "done.json").read_text(encoding="utf-8")) == "abc"
     assert not (tmp_path / "results").exists() or not list((tmp_path / "results").iterdir())
     model = NnunetModel(tmp_path / "net", name="net", foreground=("tumour",), device="cpu", threads=1)
     case = load_case(cases(2))
@@ -140,5 +142,5 @@ def test_presets_for_a_gpu_are_planned_by_nnunets_own_planners(
     assert configuration["architecture"]["network_class_name"].endswith(network)
     assert configuration["architecture"]["arch_kwargs"]["features_per_stage"][0] == 32
     folder = fine.folder / "preprocessed" / fine.name
-    assert json.loads((folder / "configuration.json").read_text()) == "3d_fullres"
+    assert json.loads((folder / "configuration.json").read_text(encoding="utf-8")) == "3d_fullres"
     assert list((folder / configuration["data_identifier"]).glob("case_0*.b2nd"))
