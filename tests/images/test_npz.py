@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pickle
 import struct
+import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.lib import format as npy_format
 
 from twintrack.errors import InputError
 from twintrack.images import Volume, read_volume
@@ -244,3 +248,23 @@ def test_the_file_of_an_array_is_its_name(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", IMAGE)
     assert isinstance(read_volume(tmp_path / "a.npy"), Volume)
     assert read_volume(tmp_path / "a.npy").name == str(tmp_path / "a.npy")
+
+
+def test_no_two_threads_parse_headers_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, a=np.zeros((2, 3)))
+    plain, inside, most = npy_format.read_array_header_1_0, [], []
+
+    def watched(stream: Any) -> Any:
+        inside.append(None)
+        most.append(len(inside))
+        time.sleep(0.01)
+        found = plain(stream)
+        inside.pop()
+        return found
+
+    monkeypatch.setattr(npy_format, "read_array_header_1_0", watched)
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: read_header(path, "a").shape, range(8)))
+    assert found == {(2, 3)}
+    assert max(most) == 1

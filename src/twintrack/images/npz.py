@@ -11,6 +11,7 @@ import contextlib
 import io
 import math
 import struct
+import threading
 import tokenize
 import zipfile
 from collections.abc import Generator, Iterator, Sequence
@@ -31,6 +32,7 @@ _PIECE = 1 << 20  # bytes read at a time: stays in the second-level cache of mos
 _LONGEST_HEADER = 1 << 17
 _DAMAGED: tuple[type[Exception], ...] = (*DAMAGED, zipfile.BadZipFile, struct.error)
 _LOCAL_HEADER = struct.Struct("<26xHH")  # PKWARE APPNOTE 4.3.7: lengths of the name and of the extra field
+_PARSING = threading.Lock()
 
 
 class Header(NamedTuple):
@@ -266,7 +268,10 @@ def _require_no_objects(header: Header, path: Path, name: str) -> None:
 def _read_header(stream: IO[bytes] | Deflated) -> Header:
     version = npy_format.read_magic(stream)  # type: ignore[arg-type]  # which only reads
     read_header = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-    return Header(*read_header(stream))  # type: ignore[arg-type]
+    # Pitfall: NumPy parses the header as Python, and CPython before 3.13 counts the depth of all threads that parse at
+    # once together ("AST constructor recursion depth mismatch").
+    with _PARSING:
+        return Header(*read_header(stream))  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
